@@ -1,0 +1,338 @@
+// kernels: the contracts of all numeric kernels, the one list of them, and what this CPU can run.
+//
+// Owns: tensor types, the layout of quantized activations, family contracts, the kernel list, CPU
+// detection. Refuses: allocation, errors, threads, knowledge of models. A kernel trusts its
+// arguments: the planner checked them.
+//
+// THE CANON. For every family this header fixes the order of every floating-point operation, so
+// that the C reference and all instruction sets give the same bits, and so do any number of lanes
+// and any cut of a prompt into batches. Two rules keep compilers out of it: each multiply-add is a
+// fused one, written as such; and no bare product is ever an operand of a bare addition (so that no
+// compiler setting can fuse, or split, one).
+//
+//   quantized dot   over blocks b of 32 weights, in order, t = exact integer sum of w * q over the
+//   block:
+//                     one scale per block:    u = dw * t
+//                     scales per 16 weights:  u = fma(dw1, t1, dw0 * t0)
+//                     acc[b % 4] = fma(u, d[b], acc[b % 4])
+//                     one minimum per block:  acc[b % 4] = fma(mw, sx[b], acc[b % 4])
+//                     minimums per 16:        acc[b % 4] = fma(mw0, sx16[2b], ...), then fma(mw1,
+//                     sx16[2b+1], ...)
+//                   dot = (acc[0] + acc[2]) + (acc[1] + acc[3])
+//                   dw, mw: the block's scale and (signed) offset as float; d, sx, sx16: see ch_q8
+//                   below.
+//   float dot       acc[k % 16] = fma(w[k], x[k], acc[k % 16]) for k in order; then ch_sum16(acc)
+//   sum16(a)        8 sums a[i] + a[i+8], then 4, then 2, then 1 in the same way
+//   matmul epilogue y = dot; y = y + bias[row] if there is one; y = add[...] + y if there is one
+//   rmsnorm         ss as a float dot of x with itself; r = 1 / sqrt(ss / k + eps); y[i] = (x[i] *
+//   r) * w[i] silu glu        y = (g / (1 + exp(-g))) * u rope            (a, b) -> (fma(a, c, -(b
+//   * s)), fma(a, s, b * c)), then both times `scale` exp             ch_exp below attention see
+//   ch_attn_args
+#ifndef CH_KERNELS_H
+#define CH_KERNELS_H
+
+#include "../arena/base.h"
+#include "blocks.h"
+
+#include <math.h>
+
+// ---- tensor types
+// ---------------------------------------------------------------------------------------------------
+
+typedef enum ch_type {
+#define CH_TYPE(NAME, name, id, elements, bytes, activation) CH_TYPE_##NAME,
+#include "types.def"
+#undef CH_TYPE
+    CH_TYPE_COUNT
+} ch_type;
+
+typedef enum ch_activation { CH_ACTIVATION_F32, CH_ACTIVATION_Q8 } ch_activation;
+
+typedef struct ch_type_info {
+    const char *name;         // "q4_k"
+    uint32_t id;              // the number in a GGUF file
+    uint16_t block_elements;  // weights per block
+    uint16_t block_bytes;     // bytes per block
+    ch_activation activation; // what a matmul with this type takes
+} ch_type_info;
+
+// The row of a type (which is below CH_TYPE_COUNT).
+CH_FN const ch_type_info *ch_type_get(ch_type type);
+
+// The type with a GGUF number, or CH_TYPE_COUNT.
+CH_FN ch_type ch_type_from_id(uint32_t id);
+
+// Bytes of a row of k weights; k is a multiple of the block.
+CH_INLINE size_t ch_row_bytes(ch_type type, int64_t k) {
+    const ch_type_info *info = ch_type_get(type);
+    return (size_t)(k / info->block_elements) * info->block_bytes;
+}
+
+// ---- quantized activations
+// ------------------------------------------------------------------------------------------
+//
+// One record holds `group` columns of k activations: 1 (a row, for matvec) or CH_GROUP
+// (interleaved, for gemm). k is a multiple of 32; kp is k rounded up to 128; all of the padding is
+// zero. With G = group, in this order:
+//   q     int8   [kp / 4][G][4]   q = round_half_even(x / d), -127..127
+//   d     float  [kp / 32][G]     scale: max |x| of the block / 127
+//   sx    float  [kp / 32][G]     d * (sum of q over the block)
+//   sx16  float  [kp / 16][G]     d * (sum of q over half the block)
+//   s32   int32  [kp / 32][G]     sum of q over the block
+//   s16   int32  [kp / 16][G]     sum of q over half the block
+// Each array starts on a multiple of 64 bytes because kp is a multiple of 128 only where G = 8; for
+// G = 1 the arrays after q start on multiples of 16 bytes.
+
+#define CH_GROUP 8 // columns of a gemm group
+
+typedef struct ch_q8 {
+    const int8_t *q;
+    const float *d, *sx, *sx16;
+    const int32_t *s32, *s16;
+} ch_q8;
+
+CH_INLINE int32_t ch_q8_padded(int32_t k) {
+    return (k + 127) & ~127;
+}
+
+// Bytes of a record: 15/8 a weight, a multiple of 64.
+CH_INLINE size_t ch_q8_bytes(int32_t k, int32_t group) {
+    return ch_round_up((size_t)ch_q8_padded(k) * (size_t)group * 15 / 8, CH_ALIGN);
+}
+
+CH_INLINE ch_q8 ch_q8_view(const void *record, int32_t k, int32_t group) {
+    size_t n = (size_t)ch_q8_padded(k) * (size_t)group;
+    const uint8_t *p = (const uint8_t *)record;
+    ch_q8 v;
+    v.q = (const int8_t *)p;
+    v.d = (const float *)(const void *)(p + n);
+    v.sx = v.d + n / 32;
+    v.sx16 = v.sx + n / 32;
+    v.s32 = (const int32_t *)(const void *)(v.sx16 + n / 16);
+    v.s16 = v.s32 + n / 32;
+    return v;
+}
+
+// ---- families
+// -------------------------------------------------------------------------------------------------------
+
+// y[c][r] = dot(row r of w, column c of x) for r in row0..row1 and all n columns.
+//
+// matvec: n is 1..CH_MATVEC_COLUMNS; x is n records of group 1 (Q8), or n rows of floats (F32).
+// gemm:   n is any; x is ceil(n / CH_GROUP) records of group CH_GROUP (Q8; columns past n are
+// zero), or n rows of
+//         floats (F32). `scratch` is ch_gemm_scratch_bytes(k) bytes of this lane's own, aligned to
+//         CH_ALIGN.
+// row0 is a multiple of CH_ROW_UNIT, row1 too or the number of rows. Nothing outside of rows
+// row0..row1 of w is read, not a byte (w may end where a mapping ends), and nothing outside of y's
+// columns 0..n-1, rows row0..row1 is written. Float rows of x are read within [0, k) only. k: any
+// for F32, F16, BF16; a multiple of the type's block otherwise.
+typedef struct ch_mm_args {
+    const uint8_t *w;  // first row of the matrix
+    size_t w_stride;   // bytes from row to row
+    int32_t rows, k;   // the matrix's shape
+    int32_t n;         // columns
+    const uint8_t *x;  // activations
+    size_t x_stride;   // bytes from record to record (Q8) or from row to row (F32)
+    float *y;          // results, [n][y_stride]
+    size_t y_stride;   // floats from column to column
+    const float *bias; // [rows], or NULL
+    const float *add;  // added to the result, laid out as y, may be y itself; or NULL
+    uint8_t *scratch;  // gemm only
+} ch_mm_args;
+typedef void ch_mm_fn(const ch_mm_args *a, int32_t row0, int32_t row1);
+
+#define CH_MATVEC_COLUMNS 8
+#define CH_ROW_UNIT       16
+#define CH_GEMM_ROWS      48 // rows that a gemm converts and multiplies at a time
+
+// Room for CH_GEMM_ROWS rows as bytes with four floats of scales and offsets per 32, or for 16 rows
+// as floats, and for tiles of results.
+CH_INLINE size_t ch_gemm_scratch_bytes(int32_t k) {
+    return (size_t)CH_GEMM_ROWS * (size_t)ch_q8_padded(k) * 3 / 2 + 64 * 1024;
+}
+
+// Quantizes `cols` columns of floats (x_stride floats apart) into one record of `group` columns:
+// blocks block0..block1 of 32, where block0 is a multiple of 4 and block1 one too or k / 32. The
+// call with block1 == k / 32 also zeroes the padding up to ch_q8_padded(k). Columns cols..group-1
+// become zero. d = 0 and q = 0 for a block of zeros; where d is so small that 1 / d overflows, the
+// block is zero too. A NaN counts as -127 d.
+typedef void ch_quantize_fn(const float *x, size_t x_stride, int32_t cols, int32_t k, int32_t group,
+                            uint8_t *record, int32_t block0, int32_t block1);
+
+// y = the k weights of a row as floats: d * q exact, then one rounding where an offset is added.
+typedef void ch_dequantize_fn(const uint8_t *row, float *y, int32_t k);
+
+// y = rmsnorm(x) * w over k elements; y may be x.
+typedef void ch_rmsnorm_fn(const float *x, const float *w, float eps, int32_t k, float *y);
+
+// y = silu(gate) * up over k elements; y may be gate or up.
+typedef void ch_glu_fn(const float *gate, const float *up, int32_t k, float *y);
+
+// Rotates `heads` heads of head_dim floats in place; c and s hold `pairs` cosines and sines; pair i
+// is elements (2i, 2i + 1) when `neox` is false, (i, i + pairs) when it is true; elements past 2 *
+// pairs are not rotated. All head_dim elements are multiplied by `scale` at the end.
+typedef void ch_rope_fn(float *x, int32_t heads, int32_t head_dim, int32_t pairs, bool neox,
+                        const float *c, const float *s, float scale);
+
+// The KV cache of one layer and one KV head, for `capacity` positions (a multiple of CH_KV_CHUNK):
+//   f32, f16  K: [capacity / 16][head_dim][16]  (position p is lane p % 16)    V:
+//   [capacity][value_dim] q8_0      K: int8 [capacity / 16][head_dim][16], then f16 scales
+//   [capacity / 16][head_dim / 32][16]
+//             V: int8 [capacity][value_dim], then f16 scales [capacity][value_dim / 32]
+// K is transposed in sixteens so that lanes are positions: no sum across lanes, and no shuffles.
+typedef enum ch_kv_type { CH_KV_F16, CH_KV_F32, CH_KV_Q8_0, CH_KV_COUNT } ch_kv_type;
+
+#define CH_KV_CHUNK 64 // positions that attention takes at a time
+
+CH_INLINE size_t ch_kv_bytes(ch_kv_type type, int32_t dim, int32_t capacity) {
+    size_t n = (size_t)dim * (size_t)capacity;
+    return type == CH_KV_F32 ? n * 4 : type == CH_KV_F16 ? n * 2 : n + n / 32 * 2;
+}
+
+// Writes one position of one KV head: k[head_dim], v[value_dim]. Q8_0: per 32, d = max |x| / 127
+// rounded to f16, q = round_half_even(x * (1 / d)) with that d, 0 where d is 0.
+typedef void ch_kv_store_fn(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
+                            int32_t capacity, int32_t position, uint8_t *k_cache, uint8_t *v_cache);
+
+// Streaming attention of query heads head0..head1 (all of one KV head: k_cache and v_cache are its
+// caches) for tokens t0..t1; token t stands at position pos0 + t and sees positions first(t)..pos0
+// + t, where first(t) = max(0, pos0 + t + 1 - window) if window > 0, else 0. q is rotated and
+// scaled already.
+//
+// Canon, for one query: chunks of CH_KV_CHUNK positions at multiples of it, in order, from the one
+// that holds first(t); a chunk's positions outside of what the query sees count as score -inf and
+// weight 0, and are not read from V (K may be read, and is ignored).
+//   s[j]  = chain over e = 0..head_dim-1 of fma(q[e], K[e][j], s[j]) from 0
+//           (q8_0: per 32 elements t = such a chain over int8 values as floats; s[j] = fma(t,
+//           scale, s[j]))
+//   m'    = max(m, max of s over the chunk); f = ch_exp(m - m'), p[j] = ch_exp(s[j] - m')
+//   l[i]  = fma(l[i], f, (p[i] + p[16+i]) + (p[32+i] + p[48+i])) for the 16 lanes i
+//   o[e]  = o[e] * f, then over the chunk's seen positions j in order o[e] = fma(p[j], V[j][e],
+//   o[e])
+//           (q8_0: V[j][e] = q * scale, exact)
+// At the end y[e] = o[e] * (1 / ch_sum16(l)). m starts as -inf, l and o as 0.
+typedef struct ch_attn_args {
+    const float *q;  // [token][q_stride]: head h at h * head_dim
+    size_t q_stride; // floats
+    const uint8_t *k_cache, *v_cache;
+    int32_t capacity; // positions of the caches
+    float *y;         // [token][y_stride]: head h at h * value_dim
+    size_t y_stride;  // floats
+    int32_t head_dim, value_dim;
+    int32_t pos0;
+    int32_t window;   // 0: none
+    uint8_t *scratch; // ch_attn_scratch_bytes(head_dim, value_dim), aligned to CH_ALIGN
+} ch_attn_args;
+typedef void ch_attn_fn(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
+                        int32_t t1);
+
+#define CH_ATTN_ROWS 16 // queries (heads x tokens) that attention takes at a time
+
+// Room for a chunk of K and of V as floats, and for queries, scores and outputs of CH_ATTN_ROWS
+// rows.
+CH_INLINE size_t ch_attn_scratch_bytes(int32_t head_dim, int32_t value_dim) {
+    size_t dims = ch_round_up((size_t)head_dim, 16) + ch_round_up((size_t)value_dim, 16);
+    return (CH_KV_CHUNK * dims + CH_ATTN_ROWS * (2 * dims + 4 * CH_KV_CHUNK)) * sizeof(float) +
+           4096;
+}
+
+// Sum of 16 lanes in the canonical order.
+CH_INLINE float ch_sum16(const float *a) {
+    float b[8];
+    for (int i = 0; i < 8; i++) b[i] = a[i] + a[i + 8];
+    for (int i = 0; i < 4; i++) b[i] = b[i] + b[i + 4];
+    return (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+// exp(x), relative error below 3e-7: x = n ln 2 + r, |r| <= ln 2 / 2, Taylor series of degree 7 in
+// r, then 2^n by adding n to the exponent. 0 below -87; 88 is the largest x that counts; NaN gives
+// 0. Vector versions do the same operations in the same order (n by the same adding of 1.5 * 2^23).
+CH_INLINE float ch_exp(float x) {
+    if (!(x >= -87.0f)) return 0.0f;
+    if (x > 88.0f) x = 88.0f;
+    float shifted = fmaf(x, 1.44269504f, 12582912.0f);
+    float n = shifted - 12582912.0f;
+    float r = fmaf(n, -0.693145752f, x);
+    r = fmaf(n, -1.42860677e-6f, r);
+    float p = 1.98412698e-4f;
+    p = fmaf(p, r, 1.38888889e-3f);
+    p = fmaf(p, r, 8.33333333e-3f);
+    p = fmaf(p, r, 4.16666667e-2f);
+    p = fmaf(p, r, 1.66666667e-1f);
+    p = fmaf(p, r, 0.5f);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    return ch_f32_from_bits(ch_bits_from_f32(p) + (ch_bits_from_f32(shifted) << 23));
+}
+
+// ---- the kernel list
+// ------------------------------------------------------------------------------------------------
+
+// What a CPU offers, as bits. A kernel's row names all that it needs.
+enum {
+    CH_CPU_AVX2 = 1 << 0,    // AVX2, FMA, F16C, BMI2
+    CH_CPU_AVXVNNI = 1 << 1, // VNNI for 256 bits (VEX encoded)
+    CH_CPU_AVX512 = 1 << 2,  // AVX-512 F, BW, DQ, VL, VBMI, VNNI: Ice Lake, Zen 4 and later
+    CH_CPU_NEON = 1 << 8,    // aarch64
+    CH_CPU_DOTPROD = 1 << 9, // sdot
+    CH_CPU_I8MM = 1 << 10    // smmla
+};
+
+typedef enum ch_family {
+    CH_FAMILY_MATVEC,
+    CH_FAMILY_GEMM,
+    CH_FAMILY_QUANTIZE,
+    CH_FAMILY_DEQUANTIZE,
+    CH_FAMILY_RMSNORM,
+    CH_FAMILY_GLU,
+    CH_FAMILY_ROPE,
+    CH_FAMILY_KV_STORE,
+    CH_FAMILY_ATTENTION,
+    CH_FAMILY_COUNT
+} ch_family;
+
+typedef void ch_any_fn(void);
+
+typedef struct ch_kernel {
+    const char *name; // "matvec_q4_0__avx512": what, two underscores, how
+    ch_family family;
+    int32_t
+        variant;   // a ch_type (matvec, gemm, dequantize), a ch_kv_type (kv_store, attention), or 0
+    uint32_t cpu;  // CPU bits needed; 0: runs anywhere
+    ch_any_fn *fn; // cast to the family's type
+} ch_kernel;
+
+// Row i of the list (0 <= i < ch_kernel_count()).
+CH_FN const ch_kernel *ch_kernel_at(int32_t i);
+CH_FN int32_t ch_kernel_count(void);
+
+CH_FN const char *ch_family_name(ch_family family);
+
+// The bits of the CPU that this runs on. Pure: asks the CPU (and the kernel, on aarch64) every
+// time.
+CH_FN uint32_t ch_cpu_detect(void);
+
+// The bits that a level leaves: "c", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm", each
+// with all below it. False when there is no such level.
+CH_FN bool ch_cpu_level(const char *name, uint32_t *mask);
+
+// The fastest kernel of a family and variant whose needs are within `cpu`: the last such row of the
+// list. Every family and variant has a C reference, so there always is one. Returns its row number.
+CH_FN int32_t ch_kernel_find(ch_family family, int32_t variant, uint32_t cpu);
+
+// Declarations of all kernels, from the list.
+#define CH_DECLARE_MATVEC                          ch_mm_fn
+#define CH_DECLARE_GEMM                            ch_mm_fn
+#define CH_DECLARE_QUANTIZE                        ch_quantize_fn
+#define CH_DECLARE_DEQUANTIZE                      ch_dequantize_fn
+#define CH_DECLARE_RMSNORM                         ch_rmsnorm_fn
+#define CH_DECLARE_GLU                             ch_glu_fn
+#define CH_DECLARE_ROPE                            ch_rope_fn
+#define CH_DECLARE_KV_STORE                        ch_kv_store_fn
+#define CH_DECLARE_ATTENTION                       ch_attn_fn
+#define CH_KERNEL(FAMILY, variant, what, how, cpu) CH_FN CH_DECLARE_##FAMILY ch_##what##__##how;
+#include "kernels.def"
+#undef CH_KERNEL
+
+#endif

@@ -1,0 +1,502 @@
+// reference: every kernel family in plain C, word for word what kernels.h fixes.
+//
+// Owns: the meaning of each tensor type and family. Always built, always callable: the oracle of
+// all other kernels, and what runs where there is no variant. Written to be read; speed is
+// elsewhere.
+#include "kernels.h"
+
+// ---- what the weights of a block of 32 are
+// --------------------------------------------------------------------------
+
+// weight i = scale[i / 16] * q[i] + offset[i / 16]
+typedef struct ref_block {
+    int16_t q[32];
+    float scale[2], offset[2];
+    bool halves; // scales (and offsets) per 16 weights, not per 32
+    bool has_offset;
+} ref_block;
+
+typedef void ref_read_fn(const uint8_t *row, int32_t b, ref_block *out);
+
+static void ref_set_scale(ref_block *out, float scale, float offset, bool has_offset) {
+    out->scale[0] = out->scale[1] = scale;
+    out->offset[0] = out->offset[1] = offset;
+    out->has_offset = has_offset;
+    out->halves = false;
+}
+
+static void ref_read_q4_0(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q4_0 *block = (const ch_block_q4_0 *)(const void *)row + b;
+    for (int i = 0; i < 16; i++) {
+        out->q[i] = (int16_t)((block->qs[i] & 15) - 8);
+        out->q[i + 16] = (int16_t)((block->qs[i] >> 4) - 8);
+    }
+    ref_set_scale(out, ch_f32_from_f16(block->d), 0, false);
+}
+
+static void ref_read_q4_1(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q4_1 *block = (const ch_block_q4_1 *)(const void *)row + b;
+    for (int i = 0; i < 16; i++) {
+        out->q[i] = (int16_t)(block->qs[i] & 15);
+        out->q[i + 16] = (int16_t)(block->qs[i] >> 4);
+    }
+    ref_set_scale(out, ch_f32_from_f16(block->d), ch_f32_from_f16(block->m), true);
+}
+
+// The fifth bits of weights i and i + 16, in place.
+static int16_t ref_high(const uint8_t *qh, int i) {
+    return (int16_t)(((qh[i / 8] >> (i % 8)) & 1) << 4);
+}
+
+static void ref_read_q5_0(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q5_0 *block = (const ch_block_q5_0 *)(const void *)row + b;
+    for (int i = 0; i < 16; i++) {
+        out->q[i] = (int16_t)(((block->qs[i] & 15) | ref_high(block->qh, i)) - 16);
+        out->q[i + 16] = (int16_t)(((block->qs[i] >> 4) | ref_high(block->qh, i + 16)) - 16);
+    }
+    ref_set_scale(out, ch_f32_from_f16(block->d), 0, false);
+}
+
+static void ref_read_q5_1(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q5_1 *block = (const ch_block_q5_1 *)(const void *)row + b;
+    for (int i = 0; i < 16; i++) {
+        out->q[i] = (int16_t)((block->qs[i] & 15) | ref_high(block->qh, i));
+        out->q[i + 16] = (int16_t)((block->qs[i] >> 4) | ref_high(block->qh, i + 16));
+    }
+    ref_set_scale(out, ch_f32_from_f16(block->d), ch_f32_from_f16(block->m), true);
+}
+
+static void ref_read_q8_0(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q8_0 *block = (const ch_block_q8_0 *)(const void *)row + b;
+    for (int i = 0; i < 32; i++) out->q[i] = block->qs[i];
+    ref_set_scale(out, ch_f32_from_f16(block->d), 0, false);
+}
+
+static void ref_read_q2_k(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q2_k *block = (const ch_block_q2_k *)(const void *)row + b / 8;
+    int32_t part = b % 8;
+    float d = ch_f32_from_f16(block->d), dmin = ch_f32_from_f16(block->dmin);
+    for (int i = 0; i < 32; i++)
+        out->q[i] = (int16_t)((block->qs[part / 4 * 32 + i] >> (2 * (part % 4))) & 3);
+    for (int h = 0; h < 2; h++) {
+        uint8_t packed = block->scales[2 * part + h];
+        out->scale[h] = d * (float)(packed & 15);
+        out->offset[h] = -(dmin * (float)(packed >> 4));
+    }
+    out->halves = out->has_offset = true;
+}
+
+static void ref_read_q3_k(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q3_k *block = (const ch_block_q3_k *)(const void *)row + b / 8;
+    int32_t part = b % 8;
+    float d = ch_f32_from_f16(block->d);
+    for (int i = 0; i < 32; i++) {
+        int low = (block->qs[part / 4 * 32 + i] >> (2 * (part % 4))) & 3;
+        int high = (block->hmask[i] >> part) & 1;
+        out->q[i] = (int16_t)(low + 4 * high - 4);
+    }
+    for (int h = 0; h < 2; h++) {
+        out->scale[h] = d * (float)(ch_scale_q3_k(block->scales, 2 * part + h) - 32);
+        out->offset[h] = 0;
+    }
+    out->halves = true;
+    out->has_offset = false;
+}
+
+static void ref_read_q4_k(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q4_k *block = (const ch_block_q4_k *)(const void *)row + b / 8;
+    int32_t part = b % 8;
+    uint8_t scale = 0, min = 0;
+    ch_scale_min_k4(block->scales, part, &scale, &min);
+    for (int i = 0; i < 32; i++)
+        out->q[i] = (int16_t)((block->qs[part / 2 * 32 + i] >> (4 * (part % 2))) & 15);
+    ref_set_scale(out, ch_f32_from_f16(block->d) * (float)scale,
+                  -(ch_f32_from_f16(block->dmin) * (float)min), true);
+}
+
+static void ref_read_q5_k(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q5_k *block = (const ch_block_q5_k *)(const void *)row + b / 8;
+    int32_t part = b % 8;
+    uint8_t scale = 0, min = 0;
+    ch_scale_min_k4(block->scales, part, &scale, &min);
+    for (int i = 0; i < 32; i++) {
+        int low = (block->qs[part / 2 * 32 + i] >> (4 * (part % 2))) & 15;
+        int high = (block->qh[i] >> part) & 1;
+        out->q[i] = (int16_t)(low | (high << 4));
+    }
+    ref_set_scale(out, ch_f32_from_f16(block->d) * (float)scale,
+                  -(ch_f32_from_f16(block->dmin) * (float)min), true);
+}
+
+static void ref_read_q6_k(const uint8_t *row, int32_t b, ref_block *out) {
+    const ch_block_q6_k *block = (const ch_block_q6_k *)(const void *)row + b / 8;
+    int32_t half = b % 8 / 4, quarter = b % 4;
+    float d = ch_f32_from_f16(block->d);
+    for (int i = 0; i < 32; i++) {
+        int low = (block->ql[half * 64 + quarter % 2 * 32 + i] >> (4 * (quarter / 2))) & 15;
+        int high = (block->qh[half * 32 + i] >> (2 * quarter)) & 3;
+        out->q[i] = (int16_t)((low | (high << 4)) - 32);
+    }
+    for (int h = 0; h < 2; h++) {
+        out->scale[h] = d * (float)block->scales[2 * (b % 8) + h];
+        out->offset[h] = 0;
+    }
+    out->halves = true;
+    out->has_offset = false;
+}
+
+// ---- dequantize
+// -----------------------------------------------------------------------------------------------------
+
+static void ref_dequantize(ref_read_fn *read, const uint8_t *row, float *y, int32_t k) {
+    ref_block block;
+    for (int32_t b = 0; b < k / 32; b++) {
+        read(row, b, &block);
+        for (int i = 0; i < 32; i++) {
+            float q = (float)block.q[i], scale = block.scale[i / 16];
+            y[32 * b + i] = block.has_offset ? fmaf(scale, q, block.offset[i / 16]) : scale * q;
+        }
+    }
+}
+
+CH_FN void ch_dequantize_f32__c(const uint8_t *row, float *y, int32_t k) {
+    memcpy(y, row, (size_t)k * sizeof(float));
+}
+
+CH_FN void ch_dequantize_f16__c(const uint8_t *row, float *y, int32_t k) {
+    for (int32_t i = 0; i < k; i++) y[i] = ch_f32_from_f16(ch_load_u16(row + 2 * i));
+}
+
+CH_FN void ch_dequantize_bf16__c(const uint8_t *row, float *y, int32_t k) {
+    for (int32_t i = 0; i < k; i++) y[i] = ch_f32_from_bf16(ch_load_u16(row + 2 * i));
+}
+
+// ---- matvec and gemm
+// ------------------------------------------------------------------------------------------------
+
+// The canonical quantized dot: see the top of kernels.h. The column is number c of a record of
+// `group` columns.
+static float ref_dot_q8(ref_read_fn *read, const uint8_t *row, int32_t k, const ch_q8 *x,
+                        int32_t group, int32_t c) {
+    float acc[4] = {0, 0, 0, 0};
+    ref_block block;
+    for (int32_t b = 0; b < k / 32; b++) {
+        read(row, b, &block);
+        int32_t t[2] = {0, 0};
+        for (int32_t i = 0; i < 32; i++)
+            t[i / 16] +=
+                block.q[i] *
+                x->q[((size_t)(32 * b + i) / 4 * (size_t)group + (size_t)c) * 4 + (size_t)i % 4];
+        size_t at = (size_t)b * (size_t)group + (size_t)c,
+               at16 = (size_t)(2 * b) * (size_t)group + (size_t)c;
+        float u = block.halves ? fmaf(block.scale[1], (float)t[1], block.scale[0] * (float)t[0])
+                               : block.scale[0] * (float)(t[0] + t[1]);
+        float *a = &acc[b % 4];
+        *a = fmaf(u, x->d[at], *a);
+        if (!block.has_offset) continue;
+        if (!block.halves) {
+            *a = fmaf(block.offset[0], x->sx[at], *a);
+        } else {
+            *a = fmaf(block.offset[0], x->sx16[at16], *a);
+            *a = fmaf(block.offset[1], x->sx16[at16 + (size_t)group], *a);
+        }
+    }
+    return (acc[0] + acc[2]) + (acc[1] + acc[3]);
+}
+
+typedef float ref_load_fn(const uint8_t *row, int32_t i);
+
+static float ref_load_f32(const uint8_t *row, int32_t i) {
+    float f;
+    memcpy(&f, row + 4 * (size_t)i, sizeof f);
+    return f;
+}
+
+static float ref_load_f16(const uint8_t *row, int32_t i) {
+    return ch_f32_from_f16(ch_load_u16(row + 2 * (size_t)i));
+}
+
+static float ref_load_bf16(const uint8_t *row, int32_t i) {
+    return ch_f32_from_bf16(ch_load_u16(row + 2 * (size_t)i));
+}
+
+// The canonical float dot.
+static float ref_dot_f32(ref_load_fn *load, const uint8_t *row, int32_t k, const float *x) {
+    float acc[16] = {0};
+    for (int32_t i = 0; i < k; i++) acc[i % 16] = fmaf(load(row, i), x[i], acc[i % 16]);
+    return ch_sum16(acc);
+}
+
+static void ref_epilogue(const ch_mm_args *a, int32_t r, int32_t c, float dot) {
+    size_t at = (size_t)c * a->y_stride + (size_t)r;
+    if (a->bias) dot = dot + a->bias[r];
+    if (a->add) dot = a->add[at] + dot;
+    a->y[at] = dot;
+}
+
+static void ref_mm_q8(ref_read_fn *read, const ch_mm_args *a, int32_t row0, int32_t row1,
+                      int32_t group) {
+    for (int32_t c = 0; c < a->n; c++) {
+        ch_q8 x = ch_q8_view(a->x + (size_t)(c / group) * a->x_stride, a->k, group);
+        for (int32_t r = row0; r < row1; r++)
+            ref_epilogue(
+                a, r, c,
+                ref_dot_q8(read, a->w + (size_t)r * a->w_stride, a->k, &x, group, c % group));
+    }
+}
+
+static void ref_mm_f32(ref_load_fn *load, const ch_mm_args *a, int32_t row0, int32_t row1) {
+    for (int32_t c = 0; c < a->n; c++) {
+        const float *x = (const float *)(const void *)(a->x + (size_t)c * a->x_stride);
+        for (int32_t r = row0; r < row1; r++)
+            ref_epilogue(a, r, c, ref_dot_f32(load, a->w + (size_t)r * a->w_stride, a->k, x));
+    }
+}
+
+#define REF_QUANT(type)                                                                            \
+    CH_FN void ch_matvec_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {            \
+        ref_mm_q8(ref_read_##type, a, row0, row1, 1);                                              \
+    }                                                                                              \
+    CH_FN void ch_gemm_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {              \
+        ref_mm_q8(ref_read_##type, a, row0, row1, CH_GROUP);                                       \
+    }                                                                                              \
+    CH_FN void ch_dequantize_##type##__c(const uint8_t *row, float *y, int32_t k) {                \
+        ref_dequantize(ref_read_##type, row, y, k);                                                \
+    }
+REF_QUANT(q4_0)
+REF_QUANT(q4_1)
+REF_QUANT(q5_0)
+REF_QUANT(q5_1)
+REF_QUANT(q8_0)
+REF_QUANT(q2_k)
+REF_QUANT(q3_k)
+REF_QUANT(q4_k)
+REF_QUANT(q5_k)
+REF_QUANT(q6_k)
+#undef REF_QUANT
+
+#define REF_FLOAT(type)                                                                            \
+    CH_FN void ch_matvec_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {            \
+        ref_mm_f32(ref_load_##type, a, row0, row1);                                                \
+    }                                                                                              \
+    CH_FN void ch_gemm_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {              \
+        ref_mm_f32(ref_load_##type, a, row0, row1);                                                \
+    }
+REF_FLOAT(f32)
+REF_FLOAT(f16)
+REF_FLOAT(bf16)
+#undef REF_FLOAT
+
+// ---- quantize
+// -------------------------------------------------------------------------------------------------------
+
+// Rounds to the nearest integer, ties to even, within -127..127; NaN gives -127.
+static int32_t ref_round_q8(float v) {
+    if (!(v > -127.0f)) return -127;
+    if (v > 127.0f) return 127;
+    return (int32_t)((v + 12582912.0f) - 12582912.0f);
+}
+
+// The largest |x| of n, NaN left out.
+static float ref_max_abs(const float *x, int32_t n) {
+    float most = 0;
+    for (int32_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    return most;
+}
+
+CH_FN void ch_quantize_q8__c(const float *x, size_t x_stride, int32_t cols, int32_t k,
+                             int32_t group, uint8_t *record, int32_t block0, int32_t block1) {
+    size_t n = (size_t)ch_q8_padded(k) * (size_t)group;
+    int8_t *q = (int8_t *)record;
+    float *d = (float *)(void *)(record + n), *sx = d + n / 32, *sx16 = sx + n / 32;
+    int32_t *s32 = (int32_t *)(void *)(sx16 + n / 16), *s16 = s32 + n / 32;
+    int32_t end = block1 == k / 32 ? ch_q8_padded(k) / 32 : block1;
+    for (int32_t b = block0; b < end; b++)
+        for (int32_t c = 0; c < group; c++) {
+            bool real = b < block1 && c < cols;
+            const float *from = real ? x + (size_t)c * x_stride + 32 * (size_t)b : NULL;
+            float scale = real ? ref_max_abs(from, 32) / 127.0f : 0.0f, inverse = 1.0f / scale;
+            if (!(inverse <= 3.402823466e38f))
+                inverse = scale = 0.0f; // zero, or too small to invert
+            int32_t sum[2] = {0, 0};
+            for (int32_t i = 0; i < 32; i++) {
+                int32_t v = scale > 0 ? ref_round_q8(from[i] * inverse) : 0;
+                q[((size_t)(32 * b + i) / 4 * (size_t)group + (size_t)c) * 4 + (size_t)i % 4] =
+                    (int8_t)v;
+                sum[i / 16] += v;
+            }
+            size_t at = (size_t)b * (size_t)group + (size_t)c,
+                   at16 = (size_t)(2 * b) * (size_t)group + (size_t)c;
+            d[at] = scale;
+            sx[at] = scale * (float)(sum[0] + sum[1]);
+            s32[at] = sum[0] + sum[1];
+            for (size_t h = 0; h < 2; h++) {
+                sx16[at16 + h * (size_t)group] = scale * (float)sum[h];
+                s16[at16 + h * (size_t)group] = sum[h];
+            }
+        }
+}
+
+// ---- norm, glu, rope
+// ------------------------------------------------------------------------------------------------
+
+CH_FN void ch_rmsnorm__c(const float *x, const float *w, float eps, int32_t k, float *y) {
+    float acc[16] = {0};
+    for (int32_t i = 0; i < k; i++) acc[i % 16] = fmaf(x[i], x[i], acc[i % 16]);
+    float r = 1.0f / sqrtf(ch_sum16(acc) / (float)k + eps);
+    for (int32_t i = 0; i < k; i++) y[i] = (x[i] * r) * w[i];
+}
+
+CH_FN void ch_silu_glu__c(const float *gate, const float *up, int32_t k, float *y) {
+    for (int32_t i = 0; i < k; i++) y[i] = (gate[i] / (1.0f + ch_exp(-gate[i]))) * up[i];
+}
+
+CH_FN void ch_rope__c(float *x, int32_t heads, int32_t head_dim, int32_t pairs, bool neox,
+                      const float *c, const float *s, float scale) {
+    for (int32_t h = 0; h < heads; h++, x += head_dim) {
+        for (int32_t i = 0; i < pairs; i++) {
+            float *first = neox ? x + i : x + 2 * i, *second = neox ? x + i + pairs : x + 2 * i + 1;
+            float a = *first, b = *second;
+            *first = fmaf(a, c[i], -(b * s[i])) * scale;
+            *second = fmaf(a, s[i], b * c[i]) * scale;
+        }
+        for (int32_t i = 2 * pairs; i < head_dim; i++) x[i] = x[i] * scale;
+    }
+}
+
+// ---- KV cache
+// -------------------------------------------------------------------------------------------------------
+
+CH_FN void ch_kv_store_f32__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
+                              int32_t capacity, int32_t position, uint8_t *k_cache,
+                              uint8_t *v_cache) {
+    (void)capacity;
+    float *kc =
+        (float *)(void *)k_cache + (size_t)(position / 16) * 16 * (size_t)head_dim + position % 16;
+    for (int32_t e = 0; e < head_dim; e++) kc[16 * (size_t)e] = k[e];
+    memcpy(v_cache + (size_t)position * (size_t)value_dim * 4, v, (size_t)value_dim * 4);
+}
+
+CH_FN void ch_kv_store_f16__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
+                              int32_t capacity, int32_t position, uint8_t *k_cache,
+                              uint8_t *v_cache) {
+    (void)capacity;
+    uint16_t *kc = (uint16_t *)(void *)k_cache + (size_t)(position / 16) * 16 * (size_t)head_dim +
+                   position % 16;
+    uint16_t *vc = (uint16_t *)(void *)v_cache + (size_t)position * (size_t)value_dim;
+    for (int32_t e = 0; e < head_dim; e++) kc[16 * (size_t)e] = ch_f16_from_f32(k[e]);
+    for (int32_t e = 0; e < value_dim; e++) vc[e] = ch_f16_from_f32(v[e]);
+}
+
+// Quantizes 32 values, `step` apart in q; returns the scale as f16 bits.
+static uint16_t ref_store_q8(const float *x, int8_t *q, size_t step) {
+    uint16_t d16 = ch_f16_from_f32(ref_max_abs(x, 32) / 127.0f);
+    float d = ch_f32_from_f16(d16), inverse = d > 0 ? 1.0f / d : 0.0f;
+    for (size_t i = 0; i < 32; i++)
+        q[i * step] = (int8_t)(d > 0 ? ref_round_q8(x[i] * inverse) : 0);
+    return d16;
+}
+
+CH_FN void ch_kv_store_q8_0__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
+                               int32_t capacity, int32_t position, uint8_t *k_cache,
+                               uint8_t *v_cache) {
+    size_t tile = (size_t)(position / 16), lane = (size_t)(position % 16), hd = (size_t)head_dim;
+    size_t vd = (size_t)value_dim, at = (size_t)position;
+    int8_t *kq = (int8_t *)k_cache + tile * 16 * hd + lane, *vq = (int8_t *)v_cache + at * vd;
+    uint16_t *ks =
+        (uint16_t *)(void *)(k_cache + hd * (size_t)capacity) + tile * 16 * (hd / 32) + lane;
+    uint16_t *vs = (uint16_t *)(void *)(v_cache + vd * (size_t)capacity) + at * (vd / 32);
+    for (size_t g = 0; g < hd / 32; g++)
+        ks[16 * g] = ref_store_q8(k + 32 * g, kq + 16 * 32 * g, 16);
+    for (size_t g = 0; g < vd / 32; g++) vs[g] = ref_store_q8(v + 32 * g, vq + 32 * g, 1);
+}
+
+// ---- attention
+// ------------------------------------------------------------------------------------------------------
+
+// The score of one query against the key at a position.
+static float ref_score(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t position) {
+    size_t hd = (size_t)a->head_dim, tile = (size_t)(position / 16), lane = (size_t)(position % 16);
+    float s = 0;
+    if (type == CH_KV_Q8_0) {
+        const int8_t *k = (const int8_t *)a->k_cache + tile * 16 * hd + lane;
+        const uint8_t *scales =
+            a->k_cache + hd * (size_t)a->capacity + (tile * 16 * (hd / 32) + lane) * 2;
+        for (size_t g = 0; g < hd / 32; g++) {
+            float t = 0;
+            for (size_t e = 32 * g; e < 32 * (g + 1); e++) t = fmaf(q[e], (float)k[16 * e], t);
+            s = fmaf(t, ch_f32_from_f16(ch_load_u16(scales + 32 * g)), s);
+        }
+        return s;
+    }
+    for (size_t e = 0; e < hd; e++) {
+        size_t at = (tile * hd + e) * 16 + lane;
+        float k = type == CH_KV_F16 ? ch_f32_from_f16(ch_load_u16(a->k_cache + 2 * at))
+                                    : ref_load_f32(a->k_cache, (int32_t)at);
+        s = fmaf(q[e], k, s);
+    }
+    return s;
+}
+
+static float ref_value(const ch_attn_args *a, ch_kv_type type, int32_t position, size_t e) {
+    size_t vd = (size_t)a->value_dim, at = (size_t)position * vd + e;
+    if (type == CH_KV_F16) return ch_f32_from_f16(ch_load_u16(a->v_cache + 2 * at));
+    if (type == CH_KV_F32) return ref_load_f32(a->v_cache, (int32_t)at);
+    const uint8_t *scales = a->v_cache + vd * (size_t)a->capacity;
+    return (float)((const int8_t *)a->v_cache)[at] *
+           ch_f32_from_f16(ch_load_u16(scales + 2 * (at / 32)));
+}
+
+// One query, one output row: a direct reading of the canon in kernels.h. y serves as o.
+static void ref_attend(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t at,
+                       float *y) {
+    int32_t first = a->window > 0 && at + 1 > a->window ? at + 1 - a->window : 0;
+    float m = -INFINITY, l[16] = {0};
+    for (int32_t e = 0; e < a->value_dim; e++) y[e] = 0;
+    for (int32_t chunk = first / CH_KV_CHUNK * CH_KV_CHUNK; chunk <= at; chunk += CH_KV_CHUNK) {
+        float s[CH_KV_CHUNK], most = m;
+        for (int32_t j = 0; j < CH_KV_CHUNK; j++) {
+            bool seen = chunk + j >= first && chunk + j <= at;
+            s[j] = seen ? ref_score(a, type, q, chunk + j) : -INFINITY;
+            most = s[j] > most ? s[j] : most;
+        }
+        float f = ch_exp(m - most);
+        for (int32_t j = 0; j < CH_KV_CHUNK; j++) s[j] = ch_exp(s[j] - most);
+        for (int i = 0; i < 16; i++)
+            l[i] = fmaf(l[i], f, (s[i] + s[i + 16]) + (s[i + 32] + s[i + 48]));
+        for (int32_t e = 0; e < a->value_dim; e++) {
+            float o = y[e] * f;
+            for (int32_t j = 0; j < CH_KV_CHUNK; j++)
+                if (chunk + j >= first && chunk + j <= at)
+                    o = fmaf(s[j], ref_value(a, type, chunk + j, (size_t)e), o);
+            y[e] = o;
+        }
+        m = most;
+    }
+    float inverse = 1.0f / ch_sum16(l);
+    for (int32_t e = 0; e < a->value_dim; e++) y[e] = y[e] * inverse;
+}
+
+static void ref_attention(const ch_attn_args *a, ch_kv_type type, int32_t head0, int32_t head1,
+                          int32_t t0, int32_t t1) {
+    for (int32_t t = t0; t < t1; t++)
+        for (int32_t h = head0; h < head1; h++)
+            ref_attend(a, type, a->q + (size_t)t * a->q_stride + (size_t)h * (size_t)a->head_dim,
+                       a->pos0 + t,
+                       a->y + (size_t)t * a->y_stride + (size_t)h * (size_t)a->value_dim);
+}
+
+CH_FN void ch_attention_f16__c(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
+                               int32_t t1) {
+    ref_attention(a, CH_KV_F16, head0, head1, t0, t1);
+}
+
+CH_FN void ch_attention_f32__c(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
+                               int32_t t1) {
+    ref_attention(a, CH_KV_F32, head0, head1, t0, t1);
+}
+
+CH_FN void ch_attention_q8_0__c(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
+                                int32_t t1) {
+    ref_attention(a, CH_KV_Q8_0, head0, head1, t0, t1);
+}
