@@ -6,6 +6,7 @@
 // used.
 #include "checkkern.h"
 #include "checkkern_matmul.h"
+#include "checkkern_vector.h"
 
 static const char ck_help[] =
     "checkkern [options]: compares every kernel with its C reference, bit for bit\n"
@@ -43,6 +44,24 @@ static void ck_test_group(ck_group *g) {
     case CH_FAMILY_QUANTIZE:
         ck_test_quantize(g);
         break;
+    case CH_FAMILY_DEQUANTIZE:
+        ck_test_dequantize(g);
+        break;
+    case CH_FAMILY_RMSNORM:
+        ck_test_pairs(g, false);
+        break;
+    case CH_FAMILY_GLU:
+        ck_test_pairs(g, true);
+        break;
+    case CH_FAMILY_ROPE:
+        ck_test_rope(g);
+        break;
+    case CH_FAMILY_KV_STORE:
+        ck_test_kv_store(g);
+        break;
+    case CH_FAMILY_ATTENTION:
+        ck_test_attention(g);
+        break;
     default:
         break;
     }
@@ -66,9 +85,13 @@ static bool ck_gather(int32_t i, ck_group *g) {
     return true;
 }
 
-static void ck_report(const ck_result *k) {
+static void ck_report(ck_result *k) {
     char needs[64];
     ck_cpu_text(k->kernel->cpu, needs, sizeof needs);
+    if (!k->skipped && !k->failed && k->checks == 0) {
+        k->failed = true;
+        snprintf(k->text, sizeof k->text, "no check was made");
+    }
     if (k->skipped)
         printf("skip %-32s skipped: needs %s\n", k->kernel->name, needs);
     else if (k->failed)

@@ -284,6 +284,7 @@ typedef struct ck_case {
     int outs;
     uint8_t *scratch; // filled with NaN bytes before every call
     size_t scratch_bytes;
+    bool again; // the call differs from the last case's, what it should write does not
 } ck_case;
 
 // The kernels of one family and variant.
@@ -400,12 +401,14 @@ static void ck_flip(const ck_case *c) {
 // Runs the reference, then every kernel of the group on the same bytes, and compares.
 static void ck_check(ck_group *g, const ck_case *c) {
     char text[448];
-    for (int i = 0; i < c->outs; i++) ck_save(&ck_before[i], &c->out[i]);
-    if (!ck_run(c, g->reference->kernel->fn, text, sizeof text)) {
+    for (int i = 0; i < c->outs && !c->again; i++) ck_save(&ck_before[i], &c->out[i]);
+    for (int i = 0; i < c->outs && c->again; i++)
+        memcpy(c->out[i].p, ck_before[i].p, c->out[i].bytes);
+    if (!c->again && !ck_run(c, g->reference->kernel->fn, text, sizeof text)) {
         if (!g->reference->failed) ck_fail(g->reference, c, text);
         return;
     }
-    for (int i = 0; i < c->outs; i++) ck_save(&ck_want[i], &c->out[i]);
+    for (int i = 0; i < c->outs && !c->again; i++) ck_save(&ck_want[i], &c->out[i]);
     int64_t number = g->cases++;
     for (int n = 0; n < g->count; n++) {
         ck_result *k = g->kernels[n];
