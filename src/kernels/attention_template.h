@@ -32,15 +32,15 @@
 #define AT_KINDS      5
 
 typedef struct AT(job) {
-    const float *a;      // [q][AT_ROW]
-    const uint8_t *b;    // [k][b_step], vector v at v * b_next
-    size_t b_step;       // bytes
-    size_t b_next;       // bytes
-    int32_t k;           // at most AT_ROW
-    float *c;            // [q][c_row]
-    size_t c_row;        // floats
+    const float *a;       // [q][AT_ROW]
+    const uint8_t *b;     // [k][b_step], vector v at v * b_next
+    size_t b_step;        // bytes
+    size_t b_next;        // bytes
+    int32_t k;            // at most AT_ROW
+    float *c;             // [q][c_row]
+    size_t c_row;         // floats
     const uint8_t *scale; // f16
-    size_t scale_step;   // bytes: from vector to vector (keys), from k to k (values)
+    size_t scale_step;    // bytes: from vector to vector (keys), from k to k (values)
 } AT(job);
 
 CH_FORCE_INLINE AT_TARGET V(v) AT(load)(int kind, const uint8_t *p) {
@@ -115,10 +115,12 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
     AT_TILE(kind, 6, vectors)                                                                      \
     AT_TILE(kind, 8, vectors)
 #define AT_NAMES(kind, vectors)                                                                    \
-    {AT(tile_##kind##_1x##vectors), AT(tile_##kind##_2x##vectors),                                 \
-     AT(tile_##kind##_3x##vectors), AT(tile_##kind##_4x##vectors),                                 \
-     AT(tile_##kind##_6x##vectors), AT(tile_##kind##_6x##vectors),                                 \
-     AT(tile_##kind##_8x##vectors), AT(tile_##kind##_8x##vectors)}
+    {                                                                                              \
+        AT(tile_##kind##_1x##vectors), AT(tile_##kind##_2x##vectors),                              \
+            AT(tile_##kind##_3x##vectors), AT(tile_##kind##_4x##vectors),                          \
+            AT(tile_##kind##_6x##vectors), AT(tile_##kind##_6x##vectors),                          \
+            AT(tile_##kind##_8x##vectors), AT(tile_##kind##_8x##vectors)                           \
+    }
 #else
 #define AT_TILES(kind, vectors)                                                                    \
     AT_TILE(kind, 1, vectors)                                                                      \
@@ -126,8 +128,10 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
     AT_TILE(kind, 3, vectors)                                                                      \
     AT_TILE(kind, 4, vectors)
 #define AT_NAMES(kind, vectors)                                                                    \
-    {AT(tile_##kind##_1x##vectors), AT(tile_##kind##_2x##vectors),                                 \
-     AT(tile_##kind##_3x##vectors), AT(tile_##kind##_4x##vectors)}
+    {                                                                                              \
+        AT(tile_##kind##_1x##vectors), AT(tile_##kind##_2x##vectors),                              \
+            AT(tile_##kind##_3x##vectors), AT(tile_##kind##_4x##vectors)                           \
+    }
 #endif
 AT_TILES(F32, 2)
 AT_TILES(F16, 2)
@@ -157,11 +161,11 @@ typedef struct AT(work) {
     int32_t n;                 // queries
     int32_t hd, vd, vd_padded; // dimensions, and value_dim in whole vectors of 16
     bool convert;              // keys and values become floats once a chunk
-    int32_t whole;             // value elements read from the cache by tiles; the rest are converted
-    float *q;                  // [ceil(head_dim / AT_ROW)][CH_ATTN_ROWS][AT_ROW]
-    float *s;                  // [CH_ATTN_ROWS][AT_ROW] scores, then weights
-    float *o;                  // [CH_ATTN_ROWS][vd_padded]
-    float *k, *v;              // the chunk as floats: [4][head_dim][16], [64][vd_padded]
+    int32_t whole; // value elements read from the cache by tiles; the rest are converted
+    float *q;      // [ceil(head_dim / AT_ROW)][CH_ATTN_ROWS][AT_ROW]
+    float *s;      // [CH_ATTN_ROWS][AT_ROW] scores, then weights
+    float *o;      // [CH_ATTN_ROWS][vd_padded]
+    float *k, *v;  // the chunk as floats: [4][head_dim][16], [64][vd_padded]
     float l[CH_ATTN_ROWS][16], m[CH_ATTN_ROWS], most[CH_ATTN_ROWS], f[CH_ATTN_ROWS];
     int32_t first[CH_ATTN_ROWS], last[CH_ATTN_ROWS]; // positions seen, last one included
     int32_t lo[CH_ATTN_ROWS], hi[CH_ATTN_ROWS];      // those of the chunk: lo <= j < hi
@@ -190,8 +194,8 @@ static AT_TARGET void AT(widen_values)(AT(work) * w, int32_t chunk, int32_t lo, 
     for (int32_t j = lo; j < hi; j++) {
         size_t at = (size_t)(chunk + j) * vd;
         float *to = w->v + (size_t)j * (size_t)w->vd_padded;
-        AT(widen)(w->type, w->a->v_cache + (at + (size_t)w->whole) * bytes, to + w->whole,
-                  w->vd - w->whole);
+        AT(widen)
+        (w->type, w->a->v_cache + (at + (size_t)w->whole) * bytes, to + w->whole, w->vd - w->whole);
         for (int32_t e = w->vd; e < w->vd_padded; e++) to[e] = 0;
         if (w->type != CH_KV_Q8_0) continue;
         const uint8_t *scale = w->a->v_cache + vd * (size_t)w->a->capacity + at / 32 * 2;
@@ -205,8 +209,8 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t lo, int32_
     const ch_attn_args *a = w->a;
     size_t bytes = AT(bytes_of)(w->type), tile = (size_t)w->hd * 16;
     const uint8_t *keys = a->k_cache + (size_t)(chunk / 16) * tile * bytes;
-    const uint8_t *scales = a->k_cache + (size_t)w->hd * (size_t)a->capacity +
-                            (size_t)(chunk / 16) * (tile / 32) * 2;
+    const uint8_t *scales =
+        a->k_cache + (size_t)w->hd * (size_t)a->capacity + (size_t)(chunk / 16) * (tile / 32) * 2;
     bool q8 = w->type == CH_KV_Q8_0;
     int kind = w->type == CH_KV_F16 ? AT_F16 : q8 ? AT_I8 : AT_F32;
     lo = lo / (2 * LANES) * (2 * LANES);
@@ -381,8 +385,7 @@ static AT_TARGET void AT(attention)(const ch_attn_args *a, ch_kv_type type, int3
             const float *o = w.o + (size_t)r * (size_t)w.vd_padded;
             float *y = a->y + (size_t)t * a->y_stride + (size_t)h * (size_t)w.vd;
             V(v) inverse = V(set1)(1.0f / ch_sum16(w.l[r]));
-            for (; e + LANES <= w.vd; e += LANES)
-                V(store)(y + e, V(mul)(V(load)(o + e), inverse));
+            for (; e + LANES <= w.vd; e += LANES) V(store)(y + e, V(mul)(V(load)(o + e), inverse));
             if (e < w.vd) V(store_n)(y + e, V(mul)(V(load)(o + e), inverse), w.vd - e);
         }
     }

@@ -130,9 +130,9 @@ X512_FN float x512_max_lanes(x512_v x) {
 
 // Lane i where lo <= at + i < hi, -inf elsewhere.
 X512_FN x512_v x512_between(x512_v x, int32_t at, int32_t lo, int32_t hi) {
-    __m512i i = _mm512_add_epi32(
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-        _mm512_set1_epi32(at));
+    __m512i i =
+        _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(at));
     __mmask16 seen = _mm512_cmp_epi32_mask(i, _mm512_set1_epi32(lo), _MM_CMPINT_NLT);
     seen = _mm512_mask_cmp_epi32_mask(seen, i, _mm512_set1_epi32(hi), _MM_CMPINT_LT);
     return _mm512_mask_blend_ps(seen, _mm512_set1_ps(-INFINITY), x);
@@ -158,8 +158,7 @@ X512_FN x512_v x512_zip_n(const float *a, const float *b, int32_t n) {
     __mmask8 mask = (__mmask8)x512_mask(n);
     __m512 va = _mm512_castps256_ps512(_mm256_maskz_loadu_ps(mask, a));
     __m512 vb = _mm512_castps256_ps512(_mm256_maskz_loadu_ps(mask, b));
-    __m512i order =
-        _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     return _mm512_permutex2var_ps(va, order, vb);
 }
 
@@ -181,8 +180,7 @@ X512_FN x512_v x512_exp(x512_v x) {
     p = _mm512_fmadd_ps(p, r, one);
     p = _mm512_fmadd_ps(p, r, one);
     __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
-    return _mm512_castsi512_ps(
-        _mm512_maskz_add_epi32(counts, _mm512_castps_si512(p), power));
+    return _mm512_castsi512_ps(_mm512_maskz_add_epi32(counts, _mm512_castps_si512(p), power));
 }
 
 #endif
