@@ -7,6 +7,7 @@
 #include "checkkern.h"
 #include "checkkern_matmul.h"
 #include "checkkern_vector.h"
+#include "checkkern_bench.h"
 
 static const char ck_help[] =
     "checkkern [options]: compares every kernel with its C reference, bit for bit\n"
@@ -16,7 +17,12 @@ static const char ck_help[] =
     "  --quick        fewer shapes, for emulators\n"
     "  --list         print the kernels and what they need\n"
     "  --sabotage     flip one bit of what each kernel writes: every kernel must then FAIL\n"
-    "The last line is `N passed, N failed, N skipped`; the exit status is 1 when any failed.\n";
+    "  --bench        time the kernels instead; the C reference in cache only\n"
+    "  --n N          bench: columns (gemm 512; matvec 1, 4 and 8)\n"
+    "  --dram-mb N    bench: MiB of the matvec matrix in memory (256; 0: none)\n"
+    "  --ms N         bench: milliseconds for each measurement (30)\n"
+    "The last line of a comparison is `N passed, N failed, N skipped`; the exit status is 1 when "
+    "any failed.\n";
 
 static void ck_cpu_text(uint32_t cpu, char *text, size_t size) {
     static const struct {
@@ -126,6 +132,8 @@ static int ck_test_all(void) {
 
 static void ck_parse(int argc, char **argv) {
     ck_opt.seed = 1;
+    ck_opt.dram_mb = 256;
+    ck_opt.ms = 30;
     ck_opt.cpu = ch_cpu_detect();
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -136,6 +144,17 @@ static void ck_parse(int argc, char **argv) {
             ck_opt.sabotage = true;
         } else if (strcmp(arg, "--list") == 0) {
             ck_opt.list = true;
+        } else if (strcmp(arg, "--bench") == 0) {
+            ck_opt.bench = true;
+        } else if (strcmp(arg, "--n") == 0 && value) {
+            ck_opt.n = (int32_t)strtol(value, NULL, 10);
+            i++;
+        } else if (strcmp(arg, "--dram-mb") == 0 && value) {
+            ck_opt.dram_mb = strtol(value, NULL, 10);
+            i++;
+        } else if (strcmp(arg, "--ms") == 0 && value) {
+            ck_opt.ms = (int32_t)strtol(value, NULL, 10);
+            i++;
         } else if (strcmp(arg, "--seed") == 0 && value) {
             ck_opt.seed = strtoull(value, NULL, 0);
             i++;
@@ -166,6 +185,7 @@ int main(int argc, char **argv) {
         if (ck_opt.list && k->selected) printf("%-32s %s\n", k->kernel->name, needs);
     }
     if (ck_opt.list) return 0;
+    if (ck_opt.bench) return ck_bench_all();
     ck_catch_signals();
     return ck_test_all();
 }

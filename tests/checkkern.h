@@ -27,7 +27,7 @@ typedef struct ck_options {
     uint32_t cpu;
     const char *only;
     bool quick, sabotage, bench, list;
-    int32_t n;
+    int32_t n, ms;
     int64_t dram_mb;
 } ck_options;
 
