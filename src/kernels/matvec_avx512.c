@@ -316,6 +316,13 @@ MV512_FN const mv512_pick *mv512_pick_of(ch_type type) {
     }
 }
 
+// The same address, unknown to the compiler: clang 14 would otherwise make the 16-byte loads of the
+// weights by shifting words out of the 64 bytes loaded here.
+MV512_FN const uint8_t *mv512_apart(const uint8_t *p) {
+    __asm__("" : "+r"(p));
+    return p;
+}
+
 MV512_FN __m512i mv512_pick_row(ch_type type, __m512i v, const uint8_t *p, int row) {
     const mv512_pick *pick = mv512_pick_of(type);
     const __m512i from = _mm512_loadu_si512(pick->from);
@@ -329,10 +336,10 @@ MV512_FN __m512i mv512_pick_row(ch_type type, __m512i v, const uint8_t *p, int r
 }
 
 MV512_FN void mv512_scales(ch_type type, const mv512_rows *r, mv512_tile *t) {
-    __m512i v = mv512_pick_row(type, _mm512_setzero_si512(), r->p0, 0);
-    v = mv512_pick_row(type, v, r->p1, 1);
-    v = mv512_pick_row(type, v, r->p2, 2);
-    v = mv512_pick_row(type, v, r->p3, 3);
+    __m512i v = mv512_pick_row(type, _mm512_setzero_si512(), mv512_apart(r->p0), 0);
+    v = mv512_pick_row(type, v, mv512_apart(r->p1), 1);
+    v = mv512_pick_row(type, v, mv512_apart(r->p2), 2);
+    v = mv512_pick_row(type, v, mv512_apart(r->p3), 3);
     t->s0 = t->s1 = _mm512_cvtph_ps(_mm512_castsi512_si256(v));
     t->m0 = t->m1 = mv512_has_min(type) ? _mm512_cvtph_ps(_mm512_extracti64x4_epi64(v, 1)) : t->s0;
 }
@@ -554,7 +561,7 @@ MV512_FN void mv512_store(const ch_mm_args *a, int32_t r, int32_t row1, int32_t 
     _mm_mask_storeu_ps(a->y + at, rows, dot);
 }
 
-// (acc[0] + acc[2]) + (acc[1] + acc[3]) over the 128-bit lanes.
+// (l0 + l2) + (l1 + l3) of the 128-bit lanes: the end of a quantized dot, half of a float one.
 MV512_FN __m128 mv512_add_lanes(__m512 acc) {
     __m256 two = _mm256_add_ps(_mm512_castps512_ps256(acc), _mm512_extractf32x8_ps(acc, 1));
     return _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
@@ -671,16 +678,16 @@ MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q
         if (is_k) {
             mv512_super super;
             mv512_super_read(type, &rows, &super);
-            mv512_super_scales(type, &super, 0, &tile);
             mv512_unpack(type, &rows, 0, &tile);
+            mv512_super_scales(type, &super, 0, &tile);
             mv512_columns(type, one, &tile, a, x, (size_t)b, one ? &acc1 : acc);
-            mv512_super_scales(type, &super, 1, &tile);
             mv512_unpack(type, &rows, 1, &tile);
+            mv512_super_scales(type, &super, 1, &tile);
             mv512_columns(type, one, &tile, a, x, (size_t)b + 4, one ? &acc1 : acc);
         } else {
             if (CH_UNLIKELY(blocks - b < 4)) rows = mv512_tail(rows, blocks - b, block, buffer);
-            mv512_scales(type, &rows, &tile);
             mv512_unpack(type, &rows, 0, &tile);
+            mv512_scales(type, &rows, &tile);
             mv512_columns(type, one, &tile, a, x, (size_t)b, one ? &acc1 : acc);
         }
         rows.p0 += bytes;
@@ -717,6 +724,108 @@ MV512_QUANT(Q4_K, q4_k)
 MV512_QUANT(Q5_K, q5_k)
 MV512_QUANT(Q6_K, q6_k)
 
+// ---- float types
+
+CH_FORCE_INLINE size_t mv512_float_bytes(ch_type type) {
+    return type == CH_TYPE_F32 ? 4 : 2;
+}
+
+// 16 weights; of the masked ones alone the bytes are read.
+MV512_FN __m512 mv512_load16(ch_type type, bool all, __mmask16 mask, const uint8_t *p) {
+    if (type == CH_TYPE_F32) return all ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(mask, p);
+    __m256i half = all ? _mm256_loadu_si256((const __m256i *)(const void *)p)
+                       : _mm256_maskz_loadu_epi16(mask, p);
+    if (type == CH_TYPE_F16) return _mm512_cvtph_ps(half);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+// acc[r] for four rows and 16 weights; lanes outside of the mask stay as they are.
+MV512_FN void mv512_fma4(bool all, __mmask16 mask, const __m512 *w, const float *x, __m512 *acc) {
+    if (all) {
+        __m512 v = _mm512_loadu_ps(x);
+        acc[0] = _mm512_fmadd_ps(w[0], v, acc[0]);
+        acc[1] = _mm512_fmadd_ps(w[1], v, acc[1]);
+        acc[2] = _mm512_fmadd_ps(w[2], v, acc[2]);
+        acc[3] = _mm512_fmadd_ps(w[3], v, acc[3]);
+    } else {
+        __m512 v = _mm512_maskz_loadu_ps(mask, x);
+        acc[0] = _mm512_mask3_fmadd_ps(w[0], v, acc[0], mask);
+        acc[1] = _mm512_mask3_fmadd_ps(w[1], v, acc[1], mask);
+        acc[2] = _mm512_mask3_fmadd_ps(w[2], v, acc[2], mask);
+        acc[3] = _mm512_mask3_fmadd_ps(w[3], v, acc[3], mask);
+    }
+}
+
+// 32 weights (those in the mask, unless `all`) of four rows times all columns.
+MV512_FN void mv512_float_step(ch_type type, bool one, bool all, uint32_t mask, const mv512_rows *r,
+                               const ch_mm_args *a, const float *x, __m512 *acc) {
+    const size_t next = 16 * mv512_float_bytes(type);
+    __mmask16 m0 = (__mmask16)mask, m1 = (__mmask16)(mask >> 16);
+    __m512 w[4], v[4];
+    w[0] = mv512_load16(type, all, m0, r->p0);
+    w[1] = mv512_load16(type, all, m0, r->p1);
+    w[2] = mv512_load16(type, all, m0, r->p2);
+    w[3] = mv512_load16(type, all, m0, r->p3);
+    v[0] = mv512_load16(type, all, m1, r->p0 + next);
+    v[1] = mv512_load16(type, all, m1, r->p1 + next);
+    v[2] = mv512_load16(type, all, m1, r->p2 + next);
+    v[3] = mv512_load16(type, all, m1, r->p3 + next);
+    for (int32_t c = 0; c < (one ? 1 : a->n); c++) {
+        mv512_fma4(all, m0, w, x, acc + 4 * c);
+        mv512_fma4(all, m1, v, x + 16, acc + 4 * c);
+        x = (const float *)(const void *)((const uint8_t *)x + a->x_stride);
+    }
+}
+
+// ch_sum16 of four registers.
+MV512_FN __m128 mv512_sum16(__m512 a, __m512 b, __m512 c, __m512 d) {
+    __m128 a4 = mv512_add_lanes(a), b4 = mv512_add_lanes(b);
+    __m128 c4 = mv512_add_lanes(c), d4 = mv512_add_lanes(d);
+    __m128 ab = _mm_add_ps(_mm_shuffle_ps(a4, b4, 0x44), _mm_shuffle_ps(a4, b4, 0xee));
+    __m128 cd = _mm_add_ps(_mm_shuffle_ps(c4, d4, 0x44), _mm_shuffle_ps(c4, d4, 0xee));
+    return _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xdd));
+}
+
+MV512_FN void mv512_float_four(ch_type type, bool one, const ch_mm_args *a, int32_t r,
+                               int32_t row1) {
+    const size_t bytes = 32 * mv512_float_bytes(type);
+    const float *x = (const float *)(const void *)a->x;
+    mv512_rows rows = mv512_rows_at(a, r, row1);
+    mv512_ahead ahead =
+        mv512_ahead_at(rows.p0, (size_t)a->k * mv512_float_bytes(type), a->w_stride);
+    __m512 acc[4 * CH_MATVEC_COLUMNS];
+    const int32_t n = one ? 1 : a->n;
+    int32_t k = a->k;
+    for (int32_t i = 0; i < 4 * n; i++) acc[i] = _mm512_setzero_ps();
+    for (; k >= 32; k -= 32) {
+        mv512_ahead_step(&ahead, bytes);
+        mv512_float_step(type, one, true, 0, &rows, a, x, acc);
+        x += 32;
+        rows.p0 += bytes;
+        rows.p1 += bytes;
+        rows.p2 += bytes;
+        rows.p3 += bytes;
+    }
+    if (k > 0) mv512_float_step(type, one, false, (1u << k) - 1, &rows, a, x, acc);
+    for (int32_t c = 0; c < n; c++)
+        mv512_store(a, r, row1, c,
+                    mv512_sum16(acc[4 * c], acc[4 * c + 1], acc[4 * c + 2], acc[4 * c + 3]));
+}
+
+#define MV512_FLOAT(NAME, type)                                                                    \
+    CH_FN MV512_TARGET void ch_matvec_##type##__avx512(const ch_mm_args *a, int32_t row0,          \
+                                                       int32_t row1) {                             \
+        for (int32_t r = row0; r < row1; r += 4)                                                   \
+            if (a->n == 1)                                                                         \
+                mv512_float_four(CH_TYPE_##NAME, true, a, r, row1);                                \
+            else                                                                                   \
+                mv512_float_four(CH_TYPE_##NAME, false, a, r, row1);                               \
+    }
+MV512_FLOAT(F32, f32)
+MV512_FLOAT(F16, f16)
+MV512_FLOAT(BF16, bf16)
+
+#undef MV512_FLOAT
 #undef MV512_QUANT
 #undef MV512_BYTES4
 #undef MV512_BYTES
