@@ -2,13 +2,13 @@
 //
 // Owns: attention for neon.
 // Idea: up to CH_ATTN_ROWS queries (heads and tokens) go over the cache together, a chunk of 64
-// positions at a time. With more than ATN_DIRECT of them, the chunk of K and V is made floats once, in
-// the scratch memory; fewer convert in registers as they read. Scores: K stands in sixteens of
+// positions at a time. With more than ATN_DIRECT of them, the chunk of K and V is made floats once,
+// in the scratch memory; fewer convert in registers as they read. Scores: K stands in sixteens of
 // positions, so lanes are positions, and four queries at a time share the loads of K. Values: lanes
-// are elements, and four queries share the loads of V. Queries whose ends of the visible range differ
-// (the diagonal of a prompt) share what they have in common and do the rest alone, in order of
-// positions as the canon wants.
-// Invariants: no position of V that a query does not see has an effect on it; y serves as o.
+// are elements, and four queries share the loads of V. Queries whose ends of the visible range
+// differ (the diagonal of a prompt) share what they have in common and do the rest alone, in order
+// of positions as the canon wants. Invariants: no position of V that a query does not see has an
+// effect on it; y serves as o.
 #include "neon.h"
 
 #if CH_ARM64
@@ -94,8 +94,7 @@ CH_FORCE_INLINE void atn_score_tile(atn_kind kind, bool q8, int R, atn_query *co
             CH_UNROLL
             for (int i = 0; i < 4; i++) {
                 float32x4_t old = e0 == 0 ? vdupq_n_f32(0) : vld1q_f32(s + 4 * i);
-                vst1q_f32(s + 4 * i,
-                          q8 ? vfmaq_f32(old, t[4 * r + i], scale[i]) : t[4 * r + i]);
+                vst1q_f32(s + 4 * i, q8 ? vfmaq_f32(old, t[4 * r + i], scale[i]) : t[4 * r + i]);
             }
         }
     }

@@ -5,13 +5,13 @@
 //   q       int8  [k / 4][4 rows][4]     one vector per four k
 //   scale   float [2][kp / 32][4 rows]   of a block's halves, or [0] of the block
 //   offset  float [2][kp / 32][4 rows]
-// which takes at most 6 bytes for each of 4 kp weights. A tile is a strip times the eight columns of
-// a group: sdot multiplies a vector of the strip with one column's four bytes, taken by lane, so that
-// a lane is a row and nothing is summed across lanes. Per 32 weights of a tile: 64 sdot, 24 loads,
-// and 24 float operations (40 where scales are per 16).
-// A tile visits the blocks 0, 4, 8, ... first, then 2, 6, ..., 1, 5, ..., 3, 7, ...: the eight float
-// accumulators of the canon's acc[b % 4] stay in registers, and still each cache line is read once.
-// Invariants: a strip with fewer than four rows repeats its last row; rows past row1 are not read.
+// which takes at most 6 bytes for each of 4 kp weights. A tile is a strip times the eight columns
+// of a group: sdot multiplies a vector of the strip with one column's four bytes, taken by lane, so
+// that a lane is a row and nothing is summed across lanes. Per 32 weights of a tile: 64 sdot, 24
+// loads, and 24 float operations (40 where scales are per 16). A tile visits the blocks 0, 4, 8,
+// ... first, then 2, 6, ..., 1, 5, ..., 3, 7, ...: the eight float accumulators of the canon's
+// acc[b % 4] stay in registers, and still each cache line is read once. Invariants: a strip with
+// fewer than four rows repeats its last row; rows past row1 are not read.
 #include "neon.h"
 
 #if CH_ARM64
@@ -59,8 +59,7 @@ CH_FORCE_INLINE void gmn_convert(nn_unpack_fn *unpack, const nn_traits *type, co
     int32_t groups = a->k / 128, rest = a->k / 32 % 4;
     nn_group rows[4];
     const uint8_t *w[4];
-    for (int32_t i = 0; i < 4; i++)
-        w[i] = a->w + (size_t)CH_MIN(r + i, row1 - 1) * a->w_stride;
+    for (int32_t i = 0; i < 4; i++) w[i] = a->w + (size_t)CH_MIN(r + i, row1 - 1) * a->w_stride;
     size_t at = 0, bytes = (size_t)type->bytes * (type->super ? 1 : 4);
     for (int32_t g = 0; g < groups; at += bytes) {
         CH_UNROLL
@@ -120,8 +119,7 @@ CH_FORCE_INLINE CH_NEON_DOTPROD void gmn_residue(const nn_traits *type, const gm
             scale = vld1q_f32(s->scale[1] + row);
             gmn_dot(w + 64, q + 128, 4, t);
             CH_UNROLL
-            for (int c = 0; c < 8; c++)
-                u[c] = vfmaq_f32(u[c], scale, nn_to_f32(t[c], type->shift));
+            for (int c = 0; c < 8; c++) u[c] = vfmaq_f32(u[c], scale, nn_to_f32(t[c], type->shift));
         }
         float32x4_t d[2] = {vld1q_f32(x->d + at), vld1q_f32(x->d + at + 4)};
 #define GMN_U(c) u[c]
@@ -175,8 +173,7 @@ CH_FORCE_INLINE CH_NEON_DOTPROD void gmn_tile(const nn_traits *type, const ch_mm
         CH_UNROLL
         for (int c = 0; c < 8; c++) to[c] = i % 2 ? vaddq_f32(to[c], acc[c]) : acc[c];
     }
-    for (int32_t c = 0; c < n; c++)
-        gmn_finish(a, r, row1, c0 + c, vaddq_f32(sum[0][c], sum[1][c]));
+    for (int32_t c = 0; c < n; c++) gmn_finish(a, r, row1, c0 + c, vaddq_f32(sum[0][c], sum[1][c]));
 }
 
 CH_FORCE_INLINE CH_NEON_DOTPROD void gmn_gemm(nn_unpack_fn *unpack, const nn_traits *type,

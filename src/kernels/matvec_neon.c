@@ -1,12 +1,12 @@
-// matvec_neon: quantized matrix times 1..8 columns on aarch64, with sdot and without; and the gemm of
-// CPUs without sdot, which is this product on eight columns at a time.
+// matvec_neon: quantized matrix times 1..8 columns on aarch64, with sdot and without; and the gemm
+// of CPUs without sdot, which is this product on eight columns at a time.
 //
 // Owns: matvec of all quantized types for neon and dotprod, gemm of them for neon.
-// Idea: four blocks of 32 of one row at a time. Each block's products are summed to four partial sums
-// (two sdot); three pairwise additions turn four blocks' partial sums into one vector whose lane i is
-// block i's integer sum, which is also the canon's accumulator acc[i]. Scales, d and sx of four
-// blocks are vectors too, so that there is no work in single lanes, and k-quants unpack the scales
-// of four blocks at once. Weights are unpacked once for all columns, to eight registers.
+// Idea: four blocks of 32 of one row at a time. Each block's products are summed to four partial
+// sums (two sdot); three pairwise additions turn four blocks' partial sums into one vector whose
+// lane i is block i's integer sum, which is also the canon's accumulator acc[i]. Scales, d and sx
+// of four blocks are vectors too, so that there is no work in single lanes, and k-quants unpack the
+// scales of four blocks at once. Weights are unpacked once for all columns, to eight registers.
 // Invariants: a row's last bytes are read from a copy where a group of four blocks is not complete.
 #include "neon.h"
 
@@ -27,8 +27,7 @@ typedef void mvn_rows_fn(const ch_mm_args *a, int32_t row0, int32_t row1, const 
 
 static void mvn_matvec(mvn_rows_fn *rows, const ch_mm_args *a, int32_t row0, int32_t row1) {
     ch_q8 x[CH_MATVEC_COLUMNS];
-    for (int32_t c = 0; c < a->n; c++)
-        x[c] = ch_q8_view(a->x + (size_t)c * a->x_stride, a->k, 1);
+    for (int32_t c = 0; c < a->n; c++) x[c] = ch_q8_view(a->x + (size_t)c * a->x_stride, a->k, 1);
     rows(a, row0, row1, x, 0, a->n);
 }
 
@@ -46,8 +45,7 @@ static void mvn_gemm(mvn_rows_fn *rows, const ch_mm_args *a, int32_t row0, int32
     ch_q8 x[CH_GROUP];
     for (int32_t c0 = 0; c0 < a->n; c0 += CH_GROUP) {
         int32_t n = CH_MIN(a->n - c0, CH_GROUP);
-        ch_q8 from =
-            ch_q8_view(a->x + (size_t)(c0 / CH_GROUP) * a->x_stride, a->k, CH_GROUP);
+        ch_q8 from = ch_q8_view(a->x + (size_t)(c0 / CH_GROUP) * a->x_stride, a->k, CH_GROUP);
         for (size_t c = 0; c < (size_t)n; c++) {
             uint8_t *record = a->scratch + c * bytes;
             mvn_take_column(from.q, c, kp / 4, record);

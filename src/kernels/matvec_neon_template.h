@@ -102,14 +102,12 @@ CH_FORCE_INLINE MVN_TARGET void MVN_NAME(mvn_row)(nn_unpack_fn *unpack, const nn
     for (int32_t g = 0; g < groups; w += stride) {
         unpack(w, 0, &group);
         acc0 = MVN_NAME(mvn_step)(&group, type, x, g, acc0);
-        for (int32_t c = 1; c < n; c++)
-            acc[c] = MVN_NAME(mvn_step)(&group, type, &x[c], g, acc[c]);
+        for (int32_t c = 1; c < n; c++) acc[c] = MVN_NAME(mvn_step)(&group, type, &x[c], g, acc[c]);
         g++;
         if (!type->super) continue;
         unpack(w, 1, &group);
         acc0 = MVN_NAME(mvn_step)(&group, type, x, g, acc0);
-        for (int32_t c = 1; c < n; c++)
-            acc[c] = MVN_NAME(mvn_step)(&group, type, &x[c], g, acc[c]);
+        for (int32_t c = 1; c < n; c++) acc[c] = MVN_NAME(mvn_step)(&group, type, &x[c], g, acc[c]);
         g++;
     }
     acc[0] = acc0;
@@ -120,11 +118,11 @@ CH_FORCE_INLINE MVN_TARGET void MVN_NAME(mvn_row)(nn_unpack_fn *unpack, const nn
     uint32x4_t there = vcltq_s32(vld1q_s32(lanes), vdupq_n_s32(rest));
     nn_unpack_tail(unpack, w, rest, type->bytes, &group);
     for (int32_t c = 0; c < n; c++)
-        acc[c] =
-            vbslq_f32(there, MVN_NAME(mvn_step)(&group, type, &x[c], groups, acc[c]), acc[c]);
+        acc[c] = vbslq_f32(there, MVN_NAME(mvn_step)(&group, type, &x[c], groups, acc[c]), acc[c]);
 }
 
-// Rows row0..row1 times columns c0..c0 + n (n <= CH_MATVEC_COLUMNS), whose records of group 1 are x.
+// Rows row0..row1 times columns c0..c0 + n (n <= CH_MATVEC_COLUMNS), whose records of group 1 are
+// x.
 CH_FORCE_INLINE MVN_TARGET void MVN_NAME(mvn_rows)(nn_unpack_fn *unpack, const nn_traits *type,
                                                    const ch_mm_args *a, int32_t row0, int32_t row1,
                                                    const ch_q8 *x, int32_t c0, int32_t n) {
@@ -146,10 +144,8 @@ CH_FORCE_INLINE MVN_TARGET void MVN_NAME(mvn_rows)(nn_unpack_fn *unpack, const n
 }
 
 #define MVN_ROWS(name, super, halves, offsets, wide, shift)                                        \
-    static CH_NOINLINE MVN_TARGET void MVN_NAME(mvn_rows_##name)(const ch_mm_args *a,              \
-                                                                 int32_t row0, int32_t row1,       \
-                                                                 const ch_q8 *x, int32_t c0,       \
-                                                                 int32_t n) {                      \
+    static CH_NOINLINE MVN_TARGET void MVN_NAME(mvn_rows_##name)(                                  \
+        const ch_mm_args *a, int32_t row0, int32_t row1, const ch_q8 *x, int32_t c0, int32_t n) {  \
         nn_traits type = {sizeof(ch_block_##name), super, halves, offsets, wide, shift};           \
         MVN_NAME(mvn_rows)(nn_unpack_##name, &type, a, row0, row1, x, c0, n);                      \
     }

@@ -6,9 +6,9 @@
 // Invariants: reads no byte outside of the four blocks, or of the 256-weight block, it is given.
 //
 // Layout of a group: q[2i] and q[2i + 1] are the weights 0..15 and 16..31 of block i; lane i of
-// scale[h] and offset[h] belongs to half h of block i. Types with one scale per block fill [0] only.
-// Q4_0 gives its weights times 16 (the nibble stays in the upper half of the byte: one operation
-// less); nn_traits.shift says so, and the sum is divided as it becomes a float, exactly.
+// scale[h] and offset[h] belongs to half h of block i. Types with one scale per block fill [0]
+// only. Q4_0 gives its weights times 16 (the nibble stays in the upper half of the byte: one
+// operation less); nn_traits.shift says so, and the sum is divided as it becomes a float, exactly.
 #ifndef CH_NEON_H
 #define CH_NEON_H
 
@@ -186,10 +186,9 @@ CH_FORCE_INLINE void nn_unpack_q8_0(const uint8_t *p, int half, nn_group *g) {
     g->scale[0] = nn_load_f16x4(p, 34);
 }
 
-
 // `at`'s bits of v moved to `to`: the fifth, third ... bits of a K type.
 #define NN_FIELD(v, at, to, mask)                                                                  \
-    vandq_u8((at) > (to) ? vshrq_n_u8((v), (at) > (to) ? (at) - (to) : 1)                          \
+    vandq_u8((at) > (to)   ? vshrq_n_u8((v), (at) > (to) ? (at) - (to) : 1)                        \
              : (at) < (to) ? vshlq_n_u8((v), (at) < (to) ? (to) - (at) : 0)                        \
                            : (v),                                                                  \
              vdupq_n_u8((uint8_t)((mask) << (to))))
