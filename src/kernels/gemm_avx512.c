@@ -13,13 +13,12 @@
 #endif
 #include <immintrin.h>
 
-#define GM(name)   gm512_##name
-#define GM_TARGET  CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c")
-#define GM_I       __m512i
-#define GM_F       __m512
-#define GM_N       16
-#define GM_STRIPS  3
-#define GM_Q8_ZERO 128
+#define GM(name)  gm512_##name
+#define GM_TARGET CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c")
+#define GM_I      __m512i
+#define GM_F      __m512
+#define GM_N      16
+#define GM_STRIPS 3
 
 // ---- primitives
 
@@ -154,6 +153,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_chunk(const uint8_t *const *rows, size_t at
 // ---- tiles
 
 #define GT(name)   gm512_##name
+#define GT_TARGET  GM_TARGET
 #define GT_COLUMNS 8
 
 // Written as assembly because gcc moves the accumulators around the intrinsic, at half the speed.
@@ -234,6 +234,9 @@ GF_TYPE(F32, f32, avx512)
 GF_TYPE(F16, f16, avx512)
 GF_TYPE(BF16, bf16, avx512)
 
+#undef GT
+#undef GT_TARGET
+#include "gemm_undef_template.h"
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif

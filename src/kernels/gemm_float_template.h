@@ -110,10 +110,9 @@ GM_TARGET CH_FORCE_INLINE void GM(float_columns)(const float *panel, const float
         int32_t steps = CH_MIN(GF_STEPS, all - block);
         const float *column[GF_COLUMNS];
         CH_UNROLL for (int c = 0; c < columns; c++) column[c] = x[c] + (size_t)block * 16;
-        for (int r = 0; r < 16; r += GF_ROWS)
-            GM(float_tile)
-            (panel + (size_t)(block * 16 + r * steps) * 16, column, steps, k - block * 16,
-             acc + (size_t)r * 16, columns);
+        for (int r = 0; r < 16; r += GF_ROWS) GM(float_tile)
+        (panel + (size_t)(block * 16 + r * steps) * 16, column, steps, k - block * 16,
+         acc + (size_t)r * 16, columns);
     }
 }
 
