@@ -146,10 +146,10 @@ typedef void ch_mm_fn(const ch_mm_args *a, int32_t row0, int32_t row1);
 #define CH_ROW_UNIT       16
 #define CH_GEMM_ROWS      48 // rows that a gemm converts and multiplies at a time
 
-// Room for CH_GEMM_ROWS rows as bytes with four floats of scales and offsets per 32, or for 16 rows
-// as floats, and for tiles of results.
+// Room for CH_GEMM_ROWS rows as bytes with five floats of scales and offsets per 32, or for 16 rows
+// as floats, for the sums of a group of columns, and for tiles of results.
 CH_INLINE size_t ch_gemm_scratch_bytes(int32_t k) {
-    return (size_t)CH_GEMM_ROWS * (size_t)ch_q8_padded(k) * 3 / 2 + 64 * 1024;
+    return (size_t)CH_GEMM_ROWS * (size_t)ch_q8_padded(k) * 7 / 4 + 64 * 1024;
 }
 
 // Quantizes `cols` columns of floats (x_stride floats apart) into one record of `group` columns:

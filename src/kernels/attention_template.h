@@ -1,0 +1,420 @@
+// attention_template: streaming attention over vectors of LANES floats; see ch_attn_args.
+//
+// Included once per instruction set, after its simd header, with these macros defined (all of them
+// are undefined again at the end):
+//   V(name)      the vector function `name` of the simd header; V(v) is the vector type
+//   AT(name)     this instruction set's name for a function or type of this file
+//   AT_TARGET    the target attribute
+//   LANES        16 or 8
+//   AT_HOW       the instruction set's part of the kernels' names
+//   AT_BLOCK     queries of a register tile at most: 8 or 4
+//
+// Idea: queries (tokens x heads of one KV head) are taken CH_ATTN_ROWS at a time through the chunks
+// of CH_KV_CHUNK positions. Both products are one register tile, C[q][lanes] += A[q][k] * B[k]
+// [lanes], for up to AT_BLOCK rows q and two vectors of lanes: scores have A = queries, B = keys,
+// lanes = positions; outputs have A = weights, B = values, lanes = elements. k runs in order in
+// each lane, as the canon has it. B is converted to floats as it is loaded, or once a chunk when
+// several tiles share it. Where queries of a tile see different positions, the tile takes those
+// that all of them see, and each row takes its rest by itself, before and after.
+//
+// Cost per query and position: head_dim + value_dim fused multiply-adds, 1 exp. Bytes per position
+// (once for all CH_ATTN_ROWS queries): f16 2 (head_dim + value_dim), q8_0 17/16 of that many.
+
+// Scratch rows of A (queries, then weights) are this long: one chunk, or as many query elements.
+#define AT_ROW CH_KV_CHUNK
+
+// What a tile does with B: how it is loaded, and whether the sum is scaled by lane at the end.
+#define AT_F32        0
+#define AT_F16        1
+#define AT_I8         2 // int8 keys; the tile's sums are multiplied by `scale` (f16, per lane)
+#define AT_F32_SCALED 3 // the same of keys that are floats by now
+#define AT_I8_VALUES  4 // int8 values times `scale` (f16, one for each k)
+#define AT_KINDS      5
+
+typedef struct AT(job) {
+    const float *a;       // [q][AT_ROW]
+    const uint8_t *b;     // [k][b_step], vector v at v * b_next
+    size_t b_step;        // bytes
+    size_t b_next;        // bytes
+    int32_t k;            // at most AT_ROW
+    float *c;             // [q][c_row]
+    size_t c_row;         // floats
+    const uint8_t *scale; // f16
+    size_t scale_step;    // bytes: from vector to vector (keys), from k to k (values)
+} AT(job);
+
+CH_FORCE_INLINE AT_TARGET V(v) AT(load)(int kind, const uint8_t *p) {
+    if (kind == AT_F16) return V(load_f16)(p);
+    if (kind == AT_I8 || kind == AT_I8_VALUES) return V(load_i8)(p);
+    return V(load)((const float *)(const void *)p);
+}
+
+// The register tile: rows x vectors, both constant after inlining.
+CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, int vectors) {
+    const bool scaled = kind == AT_I8 || kind == AT_F32_SCALED;
+    const float *a = j->a;
+    const uint8_t *b = j->b, *scale = j->scale;
+    float *c = j->c;
+#define AT_EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define AT_START(q)                                                                                \
+    V(v) c##q##0 = V(zero)(), c##q##1 = c##q##0;                                                   \
+    if (q < rows && !scaled) {                                                                     \
+        c##q##0 = V(load)(c + q * j->c_row);                                                       \
+        if (vectors > 1) c##q##1 = V(load)(c + q * j->c_row + LANES);                              \
+    }
+    AT_EACH_ROW(AT_START)
+    for (int32_t n = j->k; n > 0; n--) {
+        V(v) b0 = AT(load)(kind, b), b1 = b0;
+        if (vectors > 1) b1 = AT(load)(kind, b + j->b_next);
+        if (kind == AT_I8_VALUES) {
+            V(v) d = V(set1_f16)(scale);
+            b0 = V(mul)(b0, d);
+            b1 = V(mul)(b1, d);
+            scale += j->scale_step;
+        }
+#define AT_STEP(q)                                                                                 \
+    if (q < rows) {                                                                                \
+        V(v) w = V(set1)(a[q * AT_ROW]);                                                           \
+        c##q##0 = V(fma)(w, b0, c##q##0);                                                          \
+        if (vectors > 1) c##q##1 = V(fma)(w, b1, c##q##1);                                         \
+    }
+        AT_EACH_ROW(AT_STEP)
+        a++;
+        b += j->b_step;
+    }
+    V(v) d0 = V(zero)(), d1 = d0;
+    if (scaled) {
+        d0 = V(load_f16)(scale);
+        if (vectors > 1) d1 = V(load_f16)(scale + j->scale_step);
+    }
+#define AT_END(q)                                                                                  \
+    if (q < rows) {                                                                                \
+        float *to = c + q * j->c_row;                                                              \
+        if (scaled) c##q##0 = V(fma)(c##q##0, d0, V(load)(to));                                    \
+        V(store)(to, c##q##0);                                                                     \
+        if (scaled && vectors > 1) c##q##1 = V(fma)(c##q##1, d1, V(load)(to + LANES));             \
+        if (vectors > 1) V(store)(to + LANES, c##q##1);                                            \
+    }
+    AT_EACH_ROW(AT_END)
+#undef AT_EACH_ROW
+#undef AT_START
+#undef AT_STEP
+#undef AT_END
+}
+
+#define AT_TILE(kind, rows, vectors)                                                               \
+    static CH_NOINLINE AT_TARGET void AT(tile_##kind##_##rows##x##vectors)(const AT(job) * j) {    \
+        AT(tile)(j, AT_##kind, rows, vectors);                                                     \
+    }
+#if AT_BLOCK == 8
+#define AT_TILES(kind, vectors)                                                                    \
+    AT_TILE(kind, 1, vectors)                                                                      \
+    AT_TILE(kind, 2, vectors)                                                                      \
+    AT_TILE(kind, 3, vectors)                                                                      \
+    AT_TILE(kind, 4, vectors)                                                                      \
+    AT_TILE(kind, 6, vectors)                                                                      \
+    AT_TILE(kind, 8, vectors)
+#define AT_NAMES(kind, vectors)                                                                    \
+    {                                                                                              \
+        AT(tile_##kind##_1x##vectors), AT(tile_##kind##_2x##vectors),                              \
+            AT(tile_##kind##_3x##vectors), AT(tile_##kind##_4x##vectors),                          \
+            AT(tile_##kind##_6x##vectors), AT(tile_##kind##_6x##vectors),                          \
+            AT(tile_##kind##_8x##vectors), AT(tile_##kind##_8x##vectors)                           \
+    }
+#else
+#define AT_TILES(kind, vectors)                                                                    \
+    AT_TILE(kind, 1, vectors)                                                                      \
+    AT_TILE(kind, 2, vectors)                                                                      \
+    AT_TILE(kind, 3, vectors)                                                                      \
+    AT_TILE(kind, 4, vectors)
+#define AT_NAMES(kind, vectors)                                                                    \
+    {                                                                                              \
+        AT(tile_##kind##_1x##vectors), AT(tile_##kind##_2x##vectors),                              \
+            AT(tile_##kind##_3x##vectors), AT(tile_##kind##_4x##vectors)                           \
+    }
+#endif
+AT_TILES(F32, 2)
+AT_TILES(F16, 2)
+AT_TILES(I8, 2)
+AT_TILES(F32_SCALED, 2)
+AT_TILES(I8_VALUES, 2)
+AT_TILES(F32, 1)
+AT_TILES(F16, 1)
+
+// Runs the tile of a kind, for 1..AT_BLOCK rows and 2 vectors, or 1 (F32 and F16 only).
+static AT_TARGET void AT(run)(const AT(job) * j, int kind, int32_t rows, int32_t vectors) {
+    typedef void tile_fn(const AT(job) *);
+    static tile_fn *const two[AT_KINDS][AT_BLOCK] = {AT_NAMES(F32, 2), AT_NAMES(F16, 2),
+                                                     AT_NAMES(I8, 2), AT_NAMES(F32_SCALED, 2),
+                                                     AT_NAMES(I8_VALUES, 2)};
+    static tile_fn *const one[2][AT_BLOCK] = {AT_NAMES(F32, 1), AT_NAMES(F16, 1)};
+    (vectors > 1 ? two[kind] : one[kind])[rows - 1](j);
+}
+#undef AT_TILE
+#undef AT_TILES
+#undef AT_NAMES
+
+// Up to CH_ATTN_ROWS queries on their way through the chunks. Rows past n are zeros.
+typedef struct AT(work) {
+    const ch_attn_args *a;
+    ch_kv_type type;
+    int32_t n;                 // queries
+    int32_t hd, vd, vd_padded; // dimensions, and value_dim in whole vectors of 16
+    bool convert;              // keys and values become floats once a chunk
+    int32_t whole; // value elements read from the cache by tiles; the rest are converted
+    float *q;      // [ceil(head_dim / AT_ROW)][CH_ATTN_ROWS][AT_ROW]
+    float *s;      // [CH_ATTN_ROWS][AT_ROW] scores, then weights
+    float *o;      // [CH_ATTN_ROWS][vd_padded]
+    float *k, *v;  // the chunk as floats: [4][head_dim][16], [64][vd_padded]
+    float l[CH_ATTN_ROWS][16], m[CH_ATTN_ROWS], most[CH_ATTN_ROWS], f[CH_ATTN_ROWS];
+    int32_t first[CH_ATTN_ROWS], last[CH_ATTN_ROWS]; // positions seen, last one included
+    int32_t lo[CH_ATTN_ROWS], hi[CH_ATTN_ROWS];      // those of the chunk: lo <= j < hi
+} AT(work);
+
+// n numbers of the cache, as floats.
+static AT_TARGET void AT(widen)(ch_kv_type type, const uint8_t *from, float *to, int32_t n) {
+    int32_t i = 0;
+    if (type == CH_KV_F16) {
+        for (; i + LANES <= n; i += LANES) V(store)(to + i, V(load_f16)(from + 2 * i));
+        if (i < n) V(store_n)(to + i, V(load_f16_n)(from + 2 * i, n - i), n - i);
+    } else if (type == CH_KV_F32) {
+        memcpy(to, from, (size_t)n * sizeof(float));
+    } else {
+        for (; i < n; i += LANES) V(store)(to + i, V(load_i8)(from + i));
+    }
+}
+
+static size_t AT(bytes_of)(ch_kv_type type) {
+    return type == CH_KV_F32 ? 4 : type == CH_KV_F16 ? 2 : 1;
+}
+
+// Values lo..hi of the chunk from column w->whole on as floats, zeros past value_dim.
+static AT_TARGET void AT(widen_values)(AT(work) * w, int32_t chunk, int32_t lo, int32_t hi) {
+    size_t bytes = AT(bytes_of)(w->type), vd = (size_t)w->vd;
+    for (int32_t j = lo; j < hi; j++) {
+        size_t at = (size_t)(chunk + j) * vd;
+        float *to = w->v + (size_t)j * (size_t)w->vd_padded;
+        AT(widen)
+        (w->type, w->a->v_cache + (at + (size_t)w->whole) * bytes, to + w->whole, w->vd - w->whole);
+        for (int32_t e = w->vd; e < w->vd_padded; e++) to[e] = 0;
+        if (w->type != CH_KV_Q8_0) continue;
+        const uint8_t *scale = w->a->v_cache + vd * (size_t)w->a->capacity + at / 32 * 2;
+        for (int32_t e = 0; e < w->vd; e += LANES)
+            V(store)(to + e, V(mul)(V(load)(to + e), V(set1_f16)(scale + e / 32 * 2)));
+    }
+}
+
+// s = scores of the chunk's positions lo..hi (and of some around them) for all queries.
+static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t lo, int32_t hi) {
+    const ch_attn_args *a = w->a;
+    size_t bytes = AT(bytes_of)(w->type), tile = (size_t)w->hd * 16;
+    const uint8_t *keys = a->k_cache + (size_t)(chunk / 16) * tile * bytes;
+    const uint8_t *scales =
+        a->k_cache + (size_t)w->hd * (size_t)a->capacity + (size_t)(chunk / 16) * (tile / 32) * 2;
+    bool q8 = w->type == CH_KV_Q8_0;
+    int kind = w->type == CH_KV_F16 ? AT_F16 : q8 ? AT_I8 : AT_F32;
+    lo = lo / (2 * LANES) * (2 * LANES);
+    if (w->convert) {
+        int32_t from = lo * w->hd, n = (int32_t)ch_round_up((size_t)(hi - lo), 2 * LANES) * w->hd;
+        AT(widen)(w->type, keys + (size_t)from * bytes, w->k + from, n);
+        keys = (const uint8_t *)w->k;
+        bytes = 4;
+        kind = q8 ? AT_F32_SCALED : AT_F32;
+    }
+    AT(job) j;
+    j.c_row = AT_ROW;
+    j.b_step = 16 * bytes;
+    j.b_next = (LANES == 16 ? tile : 8) * bytes;
+    j.scale_step = LANES == 16 ? tile / 32 * 2 : 16;
+    int32_t step = q8 ? 32 : AT_ROW;
+    for (int32_t q = 0; q < w->n; q += AT_BLOCK) {
+        int32_t rows = CH_MIN(w->n - q, AT_BLOCK);
+        memset(w->s + q * AT_ROW, 0, AT_BLOCK * AT_ROW * sizeof(float));
+        for (int32_t p = lo; p < hi; p += 2 * LANES)
+            for (int32_t e = 0; e < w->hd; e += step) {
+                size_t at = (size_t)(p / 16) * tile + (size_t)e * 16;
+                j.a = w->q + (size_t)(e / AT_ROW) * CH_ATTN_ROWS * AT_ROW + q * AT_ROW + e % AT_ROW;
+                j.b = keys + at * bytes;
+                j.k = CH_MIN(w->hd - e, step);
+                j.c = w->s + q * AT_ROW + p;
+                j.scale = scales + at / 32 * 2;
+                AT(run)(&j, kind, rows, 2);
+            }
+    }
+}
+
+// s = weights of the chunk's positions, m, l and o brought to the new maximum.
+static AT_TARGET void AT(weights)(AT(work) * w) {
+    for (int32_t q = 0; q < w->n; q++) {
+        float *s = w->s + q * AT_ROW;
+        V(v) most = V(set1)(w->m[q]);
+        bool whole = w->lo[q] == 0 && w->hi[q] == CH_KV_CHUNK;
+        for (int32_t j = 0; j < CH_KV_CHUNK; j += LANES) {
+            V(v) x = V(load)(s + j);
+            if (!whole) V(store)(s + j, x = V(between)(x, j, w->lo[q], w->hi[q]));
+            most = V(max)(x, most);
+        }
+        w->most[q] = V(max_lanes)(most);
+    }
+    for (int32_t q = 0; q < w->n; q += LANES)
+        V(store)(w->f + q, V(exp)(V(sub)(V(load)(w->m + q), V(load)(w->most + q))));
+    for (int32_t q = 0; q < w->n; q++) {
+        if (w->hi[q] <= w->lo[q]) continue; // the canon has no such chunk for this query
+        float *s = w->s + q * AT_ROW, *o = w->o + (size_t)q * (size_t)w->vd_padded;
+        V(v) most = V(set1)(w->most[q]), f = V(set1)(w->f[q]);
+        for (int32_t j = 0; j < CH_KV_CHUNK; j += LANES)
+            V(store)(s + j, V(exp)(V(sub)(V(load)(s + j), most)));
+        for (int32_t i = 0; i < 16; i += LANES) {
+            V(v) near = V(add)(V(load)(s + i), V(load)(s + i + 16));
+            V(v) far = V(add)(V(load)(s + i + 32), V(load)(s + i + 48));
+            V(store)(w->l[q] + i, V(fma)(V(load)(w->l[q] + i), f, V(add)(near, far)));
+        }
+        w->m[q] = w->most[q];
+        if (w->f[q] == 1.0f) continue;
+        for (int32_t e = 0; e < w->vd_padded; e += LANES)
+            V(store)(o + e, V(mul)(V(load)(o + e), f));
+    }
+}
+
+// o += weights x values for positions lo..hi of the chunk and `rows` queries from q on.
+static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_t rows, int32_t lo,
+                                  int32_t hi) {
+    if (hi <= lo) return;
+    const ch_attn_args *a = w->a;
+    size_t bytes = AT(bytes_of)(w->type), vd = (size_t)w->vd, at = (size_t)(chunk + lo) * vd;
+    AT(job) j;
+    j.a = w->s + q * AT_ROW + lo;
+    j.k = hi - lo;
+    j.c_row = (size_t)w->vd_padded;
+    j.b_step = vd * bytes;
+    j.b_next = LANES * bytes;
+    j.scale_step = vd / 32 * 2;
+    int kind = w->type == CH_KV_F16 ? AT_F16 : w->type == CH_KV_Q8_0 ? AT_I8_VALUES : AT_F32;
+    const uint8_t *base = a->v_cache + at * bytes;
+    const uint8_t *scales = a->v_cache + vd * (size_t)a->capacity + at / 32 * 2;
+    for (int32_t e = 0, vectors; e < w->vd; e += vectors * LANES) {
+        if (e == w->whole) {
+            kind = AT_F32;
+            bytes = 4;
+            base = (const uint8_t *)(w->v + (size_t)lo * (size_t)w->vd_padded);
+            j.b_step = (size_t)w->vd_padded * 4;
+            j.b_next = LANES * 4;
+        }
+        vectors = (e < w->whole ? w->whole : w->vd_padded) - e >= 2 * LANES ? 2 : 1;
+        j.b = base + (size_t)e * bytes;
+        j.scale = scales + e / 32 * 2;
+        j.c = w->o + (size_t)q * (size_t)w->vd_padded + e;
+        AT(run)(&j, kind, rows, vectors);
+    }
+}
+
+// One chunk for all queries.
+static AT_TARGET void AT(chunk)(AT(work) * w, int32_t chunk) {
+    int32_t lo = CH_KV_CHUNK, hi = 0;
+    for (int32_t q = 0; q < w->n; q++) {
+        w->lo[q] = CH_MAX(w->first[q] - chunk, 0);
+        w->hi[q] = CH_MIN(w->last[q] + 1 - chunk, CH_KV_CHUNK);
+        if (w->hi[q] <= w->lo[q]) continue;
+        lo = CH_MIN(lo, w->lo[q]);
+        hi = CH_MAX(hi, w->hi[q]);
+    }
+    if (hi <= lo) return;
+    AT(scores)(w, chunk, lo, hi);
+    AT(weights)(w);
+    if (w->whole < w->vd) AT(widen_values)(w, chunk, lo, hi);
+    for (int32_t q = 0; q < w->n; q += AT_BLOCK) {
+        int32_t rows = CH_MIN(w->n - q, AT_BLOCK), from = 0, to = CH_KV_CHUNK;
+        for (int32_t r = q; r < q + rows; r++) {
+            from = CH_MAX(from, w->lo[r]);
+            to = CH_MIN(to, w->hi[r]);
+        }
+        if (to <= from) from = to = CH_KV_CHUNK; // nothing that all of them see
+        for (int32_t r = q; r < q + rows; r++)
+            AT(outputs)(w, chunk, r, 1, w->lo[r], CH_MIN(from, w->hi[r]));
+        AT(outputs)(w, chunk, q, rows, from, to);
+        for (int32_t r = q; r < q + rows; r++)
+            AT(outputs)(w, chunk, r, 1, CH_MAX(to, w->lo[r]), w->hi[r]);
+    }
+}
+
+// Lays out the scratch and fetches queries at..at + n, counted token by token, head by head.
+static AT_TARGET void AT(begin)(AT(work) * w, int32_t head0, int32_t heads, int32_t t0,
+                                int32_t at) {
+    const ch_attn_args *a = w->a;
+    size_t q_floats = (size_t)ch_ceil_div(w->hd, AT_ROW) * AT_ROW * CH_ATTN_ROWS;
+    w->q = (float *)(void *)a->scratch;
+    w->s = w->q + q_floats;
+    w->o = w->s + CH_ATTN_ROWS * AT_ROW;
+    w->k = w->o + CH_ATTN_ROWS * (size_t)w->vd_padded;
+    w->v = w->k + CH_KV_CHUNK * (size_t)w->hd;
+    memset(w->q, 0, q_floats * sizeof(float));
+    memset(w->s, 0, CH_ATTN_ROWS * AT_ROW * sizeof(float));
+    memset(w->o, 0, CH_ATTN_ROWS * (size_t)w->vd_padded * sizeof(float));
+    memset(w->l, 0, sizeof w->l);
+    for (int32_t r = 0; r < CH_ATTN_ROWS; r++) w->m[r] = w->most[r] = -INFINITY;
+    for (int32_t r = 0; r < w->n; r++) {
+        int32_t t = t0 + (at + r) / heads, h = head0 + (at + r) % heads;
+        const float *from = a->q + (size_t)t * a->q_stride + (size_t)h * (size_t)w->hd;
+        for (int32_t e = 0; e < w->hd; e += AT_ROW)
+            memcpy(w->q + (size_t)(e / AT_ROW) * CH_ATTN_ROWS * AT_ROW + r * AT_ROW, from + e,
+                   (size_t)CH_MIN(w->hd - e, AT_ROW) * sizeof(float));
+        w->last[r] = a->pos0 + t;
+        w->first[r] = a->window > 0 ? CH_MAX(0, w->last[r] + 1 - a->window) : 0;
+    }
+}
+
+static AT_TARGET void AT(attention)(const ch_attn_args *a, ch_kv_type type, int32_t head0,
+                                    int32_t head1, int32_t t0, int32_t t1) {
+    AT(work) w;
+    w.a = a;
+    w.type = type;
+    w.hd = a->head_dim;
+    w.vd = a->value_dim;
+    w.vd_padded = (int32_t)ch_round_up((size_t)w.vd, 16);
+    int32_t heads = head1 - head0, queries = heads * (t1 - t0);
+    for (int32_t at = 0; at < queries; at += w.n) {
+        w.n = CH_MIN(queries - at, CH_ATTN_ROWS);
+        w.convert = type != CH_KV_F32 && w.n > AT_BLOCK;
+        w.whole = w.convert ? 0 : w.vd / LANES * LANES;
+        AT(begin)(&w, head0, heads, t0, at);
+        for (int32_t chunk = w.first[0] / CH_KV_CHUNK * CH_KV_CHUNK; chunk <= w.last[w.n - 1];
+             chunk += CH_KV_CHUNK)
+            AT(chunk)(&w, chunk);
+        for (int32_t r = 0; r < w.n; r++) {
+            int32_t t = t0 + (at + r) / heads, h = head0 + (at + r) % heads, e = 0;
+            const float *o = w.o + (size_t)r * (size_t)w.vd_padded;
+            float *y = a->y + (size_t)t * a->y_stride + (size_t)h * (size_t)w.vd;
+            V(v) inverse = V(set1)(1.0f / ch_sum16(w.l[r]));
+            for (; e + LANES <= w.vd; e += LANES) V(store)(y + e, V(mul)(V(load)(o + e), inverse));
+            if (e < w.vd) V(store_n)(y + e, V(mul)(V(load)(o + e), inverse), w.vd - e);
+        }
+    }
+}
+
+#define AT_PASTE(name, how)  ch_attention_##name##__##how
+#define AT_EXPAND(name, how) AT_PASTE(name, how)
+#define AT_KERNEL(name, type)                                                                      \
+    CH_FN void AT_EXPAND(name, AT_HOW)(const ch_attn_args *a, int32_t head0, int32_t head1,        \
+                                       int32_t t0, int32_t t1) {                                   \
+        AT(attention)(a, type, head0, head1, t0, t1);                                              \
+    }
+AT_KERNEL(f16, CH_KV_F16)
+AT_KERNEL(f32, CH_KV_F32)
+AT_KERNEL(q8_0, CH_KV_Q8_0)
+
+#undef AT_PASTE
+#undef AT_EXPAND
+#undef AT_KERNEL
+#undef AT_ROW
+#undef AT_F32
+#undef AT_F16
+#undef AT_I8
+#undef AT_F32_SCALED
+#undef AT_I8_VALUES
+#undef AT_KINDS
+#undef V
+#undef AT
+#undef AT_TARGET
+#undef AT_HOW
+#undef LANES
+#undef AT_BLOCK

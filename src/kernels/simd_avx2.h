@@ -1,0 +1,207 @@
+// simd_avx2: vectors of 8 floats, under the names that the kernel templates use.
+//
+// Owns: loads, stores and conversions of 8 lanes (whole, or the first n of them), lane arithmetic,
+// the vector form of ch_exp. Every function rounds as its scalar counterpart does. Its twin is
+// simd_avx512.h: the same names with 16 lanes.
+#ifndef CH_SIMD_AVX2_H
+#define CH_SIMD_AVX2_H
+
+#include "kernels.h"
+
+#if CH_X86
+#include <immintrin.h>
+
+#define X256_TARGET CH_TARGET("avx2,fma,f16c,bmi2")
+#define X256_FN     CH_FORCE_INLINE X256_TARGET
+
+typedef __m256 x256_v;
+
+// All ones in the first n lanes, 0 <= n <= 8.
+X256_FN __m256i x256_mask(int32_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+X256_FN x256_v x256_zero(void) {
+    return _mm256_setzero_ps();
+}
+
+X256_FN x256_v x256_set1(float x) {
+    return _mm256_set1_ps(x);
+}
+
+X256_FN x256_v x256_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+
+// The other lanes become 0 and are not read.
+X256_FN x256_v x256_load_n(const float *p, int32_t n) {
+    return _mm256_maskload_ps(p, x256_mask(n));
+}
+
+X256_FN void x256_store(float *p, x256_v x) {
+    _mm256_storeu_ps(p, x);
+}
+
+X256_FN void x256_store_n(float *p, x256_v x, int32_t n) {
+    _mm256_maskstore_ps(p, x256_mask(n), x);
+}
+
+// n 16-bit elements, 0 in the lanes past them.
+X256_FN __m128i x256_load_u16_n(const uint8_t *p, int32_t n) {
+    uint16_t part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    if (n == 8) return _mm_loadu_si128((const __m128i *)(const void *)p);
+    memcpy(part, p, (size_t)n * 2);
+    return _mm_loadu_si128((const __m128i *)(const void *)part);
+}
+
+X256_FN x256_v x256_load_f16(const uint8_t *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+X256_FN x256_v x256_load_f16_n(const uint8_t *p, int32_t n) {
+    return _mm256_cvtph_ps(x256_load_u16_n(p, n));
+}
+
+// One half-precision float in all lanes.
+X256_FN x256_v x256_set1_f16(const uint8_t *p) {
+    return _mm256_cvtph_ps(_mm_set1_epi16((int16_t)ch_load_u16(p)));
+}
+
+X256_FN void x256_store_f16_n(uint8_t *p, x256_v x, int32_t n) {
+    __m128i half = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    if (n == 8) {
+        _mm_storeu_si128((__m128i *)(void *)p, half);
+    } else {
+        uint16_t part[8];
+        _mm_storeu_si128((__m128i *)(void *)part, half);
+        memcpy(p, part, (size_t)n * 2);
+    }
+}
+
+X256_FN x256_v x256_load_bf16_n(const uint8_t *p, int32_t n) {
+    __m256i wide = _mm256_cvtepu16_epi32(x256_load_u16_n(p, n));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+X256_FN x256_v x256_load_i8(const uint8_t *p) {
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)p);
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+
+// Rounds to the nearest integers, ties to even, within -127..127 (NaN: -127).
+X256_FN __m256i x256_round_q8(x256_v x) {
+    x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-127.0f)), _mm256_set1_ps(127.0f));
+    return _mm256_cvtps_epi32(x);
+}
+
+// Rounds as above and stores 8 bytes.
+X256_FN void x256_store_q8(int8_t *p, x256_v x) {
+    __m256i i = x256_round_q8(x);
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(words, words));
+}
+
+X256_FN x256_v x256_add(x256_v a, x256_v b) {
+    return _mm256_add_ps(a, b);
+}
+
+X256_FN x256_v x256_sub(x256_v a, x256_v b) {
+    return _mm256_sub_ps(a, b);
+}
+
+X256_FN x256_v x256_mul(x256_v a, x256_v b) {
+    return _mm256_mul_ps(a, b);
+}
+
+X256_FN x256_v x256_div(x256_v a, x256_v b) {
+    return _mm256_div_ps(a, b);
+}
+
+X256_FN x256_v x256_fma(x256_v a, x256_v b, x256_v c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+X256_FN x256_v x256_fms(x256_v a, x256_v b, x256_v c) {
+    return _mm256_fmsub_ps(a, b, c);
+}
+
+// a * b - c in even lanes, a * b + c in odd lanes, fused.
+X256_FN x256_v x256_fmaddsub(x256_v a, x256_v b, x256_v c) {
+    return _mm256_fmaddsub_ps(a, b, c);
+}
+
+// a > b ? a : b, so that a NaN in a is left out.
+X256_FN x256_v x256_max(x256_v a, x256_v b) {
+    return _mm256_max_ps(a, b);
+}
+
+X256_FN x256_v x256_abs(x256_v x) {
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+}
+
+X256_FN x256_v x256_neg(x256_v x) {
+    return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f));
+}
+
+// The largest lane; there is no NaN.
+X256_FN float x256_max_lanes(x256_v x) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+// Lane i where lo <= at + i < hi, -inf elsewhere.
+X256_FN x256_v x256_between(x256_v x, int32_t at, int32_t lo, int32_t hi) {
+    __m256i i = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(at));
+    __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(lo), i);
+    __m256i seen = _mm256_andnot_si256(below, _mm256_cmpgt_epi32(_mm256_set1_epi32(hi), i));
+    return _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), x, _mm256_castsi256_ps(seen));
+}
+
+// x0 x0 x2 x2 ...
+X256_FN x256_v x256_dup_even(x256_v x) {
+    return _mm256_moveldup_ps(x);
+}
+
+// x1 x1 x3 x3 ...
+X256_FN x256_v x256_dup_odd(x256_v x) {
+    return _mm256_movehdup_ps(x);
+}
+
+// x1 x0 x3 x2 ...
+X256_FN x256_v x256_swap_pairs(x256_v x) {
+    return _mm256_permute_ps(x, 0xb1);
+}
+
+// a0 b0 a1 b1 ... of n elements of each, 0 <= n <= 4.
+X256_FN x256_v x256_zip_n(const float *a, const float *b, int32_t n) {
+    __m128i mask = _mm_cmpgt_epi32(_mm_set1_epi32(n), _mm_setr_epi32(0, 1, 2, 3));
+    __m128 va = _mm_maskload_ps(a, mask), vb = _mm_maskload_ps(b, mask);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_unpacklo_ps(va, vb)),
+                                _mm_unpackhi_ps(va, vb), 1);
+}
+
+// ch_exp, lane by lane. The lanes that ch_exp answers with 0 are computed too, and dropped.
+X256_FN x256_v x256_exp(x256_v x) {
+    __m256 counts = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_GE_OQ);
+    x = _mm256_min_ps(x, _mm256_set1_ps(88.0f));
+    __m256 magic = _mm256_set1_ps(12582912.0f), one = _mm256_set1_ps(1.0f);
+    __m256 shifted = _mm256_fmadd_ps(x, _mm256_set1_ps(1.44269504f), magic);
+    __m256 n = _mm256_sub_ps(shifted, magic);
+    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-0.693145752f), x);
+    r = _mm256_fmadd_ps(n, _mm256_set1_ps(-1.42860677e-6f), r);
+    __m256 p = _mm256_set1_ps(1.98412698e-4f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.38888889e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.33333333e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.16666667e-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.66666667e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.5f));
+    p = _mm256_fmadd_ps(p, r, one);
+    p = _mm256_fmadd_ps(p, r, one);
+    __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    __m256i bits = _mm256_add_epi32(_mm256_castps_si256(p), power);
+    return _mm256_and_ps(_mm256_castsi256_ps(bits), counts);
+}
+
+#endif
+#endif

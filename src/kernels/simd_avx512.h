@@ -1,0 +1,187 @@
+// simd_avx512: vectors of 16 floats, under the names that the kernel templates use.
+//
+// Owns: loads, stores and conversions of 16 lanes (whole, or the first n of them), lane arithmetic,
+// the vector form of ch_exp. Every function rounds as its scalar counterpart does. Its twin is
+// simd_avx2.h: the same names with 8 lanes.
+#ifndef CH_SIMD_AVX512_H
+#define CH_SIMD_AVX512_H
+
+#include "kernels.h"
+
+#if CH_X86
+#include <immintrin.h>
+
+#define X512_TARGET                                                                                \
+    CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c,bmi2")
+#define X512_FN CH_FORCE_INLINE X512_TARGET
+
+typedef __m512 x512_v;
+
+// The first n lanes, 0 <= n <= 16.
+X512_FN __mmask16 x512_mask(int32_t n) {
+    return (__mmask16)((1u << n) - 1u);
+}
+
+X512_FN x512_v x512_zero(void) {
+    return _mm512_setzero_ps();
+}
+
+X512_FN x512_v x512_set1(float x) {
+    return _mm512_set1_ps(x);
+}
+
+X512_FN x512_v x512_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+
+// The other lanes become 0 and are not read.
+X512_FN x512_v x512_load_n(const float *p, int32_t n) {
+    return _mm512_maskz_loadu_ps(x512_mask(n), p);
+}
+
+X512_FN void x512_store(float *p, x512_v x) {
+    _mm512_storeu_ps(p, x);
+}
+
+X512_FN void x512_store_n(float *p, x512_v x, int32_t n) {
+    _mm512_mask_storeu_ps(p, x512_mask(n), x);
+}
+
+X512_FN x512_v x512_load_f16(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+X512_FN x512_v x512_load_f16_n(const uint8_t *p, int32_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(x512_mask(n), p));
+}
+
+// One half-precision float in all lanes.
+X512_FN x512_v x512_set1_f16(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_set1_epi16((int16_t)ch_load_u16(p)));
+}
+
+X512_FN void x512_store_f16_n(uint8_t *p, x512_v x, int32_t n) {
+    __m256i half = _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    _mm256_mask_storeu_epi16(p, x512_mask(n), half);
+}
+
+X512_FN x512_v x512_load_bf16_n(const uint8_t *p, int32_t n) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(x512_mask(n), p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+X512_FN x512_v x512_load_i8(const uint8_t *p) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
+
+// Rounds to the nearest integers, ties to even, within -127..127 (NaN: -127), and stores 16 bytes.
+X512_FN void x512_store_q8(int8_t *p, x512_v x) {
+    x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-127.0f)), _mm512_set1_ps(127.0f));
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
+X512_FN x512_v x512_add(x512_v a, x512_v b) {
+    return _mm512_add_ps(a, b);
+}
+
+X512_FN x512_v x512_sub(x512_v a, x512_v b) {
+    return _mm512_sub_ps(a, b);
+}
+
+X512_FN x512_v x512_mul(x512_v a, x512_v b) {
+    return _mm512_mul_ps(a, b);
+}
+
+X512_FN x512_v x512_div(x512_v a, x512_v b) {
+    return _mm512_div_ps(a, b);
+}
+
+X512_FN x512_v x512_fma(x512_v a, x512_v b, x512_v c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+X512_FN x512_v x512_fms(x512_v a, x512_v b, x512_v c) {
+    return _mm512_fmsub_ps(a, b, c);
+}
+
+// a * b - c in even lanes, a * b + c in odd lanes, fused.
+X512_FN x512_v x512_fmaddsub(x512_v a, x512_v b, x512_v c) {
+    return _mm512_fmaddsub_ps(a, b, c);
+}
+
+// a > b ? a : b, so that a NaN in a is left out.
+X512_FN x512_v x512_max(x512_v a, x512_v b) {
+    return _mm512_max_ps(a, b);
+}
+
+X512_FN x512_v x512_abs(x512_v x) {
+    return _mm512_abs_ps(x);
+}
+
+X512_FN x512_v x512_neg(x512_v x) {
+    return _mm512_xor_ps(x, _mm512_set1_ps(-0.0f));
+}
+
+// The largest lane; there is no NaN.
+X512_FN float x512_max_lanes(x512_v x) {
+    return _mm512_reduce_max_ps(x);
+}
+
+// Lane i where lo <= at + i < hi, -inf elsewhere.
+X512_FN x512_v x512_between(x512_v x, int32_t at, int32_t lo, int32_t hi) {
+    __m512i i =
+        _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(at));
+    __mmask16 seen = _mm512_cmp_epi32_mask(i, _mm512_set1_epi32(lo), _MM_CMPINT_NLT);
+    seen = _mm512_mask_cmp_epi32_mask(seen, i, _mm512_set1_epi32(hi), _MM_CMPINT_LT);
+    return _mm512_mask_blend_ps(seen, _mm512_set1_ps(-INFINITY), x);
+}
+
+// x0 x0 x2 x2 ...
+X512_FN x512_v x512_dup_even(x512_v x) {
+    return _mm512_moveldup_ps(x);
+}
+
+// x1 x1 x3 x3 ...
+X512_FN x512_v x512_dup_odd(x512_v x) {
+    return _mm512_movehdup_ps(x);
+}
+
+// x1 x0 x3 x2 ...
+X512_FN x512_v x512_swap_pairs(x512_v x) {
+    return _mm512_permute_ps(x, 0xb1);
+}
+
+// a0 b0 a1 b1 ... of n elements of each, 0 <= n <= 8.
+X512_FN x512_v x512_zip_n(const float *a, const float *b, int32_t n) {
+    __mmask8 mask = (__mmask8)x512_mask(n);
+    __m512 va = _mm512_castps256_ps512(_mm256_maskz_loadu_ps(mask, a));
+    __m512 vb = _mm512_castps256_ps512(_mm256_maskz_loadu_ps(mask, b));
+    __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return _mm512_permutex2var_ps(va, order, vb);
+}
+
+// ch_exp, lane by lane. The lanes that ch_exp answers with 0 are computed too, and dropped.
+X512_FN x512_v x512_exp(x512_v x) {
+    __mmask16 counts = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GE_OQ);
+    x = _mm512_min_ps(x, _mm512_set1_ps(88.0f));
+    __m512 magic = _mm512_set1_ps(12582912.0f), one = _mm512_set1_ps(1.0f);
+    __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(1.44269504f), magic);
+    __m512 n = _mm512_sub_ps(shifted, magic);
+    __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0.693145752f), x);
+    r = _mm512_fmadd_ps(n, _mm512_set1_ps(-1.42860677e-6f), r);
+    __m512 p = _mm512_set1_ps(1.98412698e-4f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.38888889e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.33333333e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.16666667e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.66666667e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.5f));
+    p = _mm512_fmadd_ps(p, r, one);
+    p = _mm512_fmadd_ps(p, r, one);
+    __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_maskz_add_epi32(counts, _mm512_castps_si512(p), power));
+}
+
+#endif
+#endif
