@@ -75,7 +75,7 @@ say "the operating system is met in src/arena/os.c alone" < "$work/system"
 # ---- files
 
 for file in $code; do
-    head -n 1 "$file" | grep -q '^// [a-z0-9_]*: .' || echo "$file: no head comment '// name: ...'"
+    head -n 1 "$file" | grep -Eq '^// [a-z0-9_]+(, [a-z ]+)?: .' || echo "$file: no head comment '// name: ...'"
 done > "$work/heads"
 say "every file says what it is" < "$work/heads"
 
