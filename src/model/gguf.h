@@ -108,6 +108,26 @@ CH_FN chord_result ch_gguf_get_text(const ch_gguf *gguf, const char *key, bool r
 // Element i of a numeric array as int64 (integer kinds); the caller has checked kind and count.
 CH_FN int64_t ch_gguf_array_int(const ch_gguf_meta *meta, uint64_t i);
 
+// Sorts n indices by key(user, index), ascending, in place: O(n log n) whatever the input.
+typedef uint64_t ch_sort_key_fn(const void *user, uint32_t index);
+CH_FN void ch_sort_indices(uint32_t *indices, uint32_t n, ch_sort_key_fn *key, const void *user);
+
+// FNV-1a over bytes, from CH_HASH_START; ch_hash_slot spreads it before it is cut to a table's
+// size.
+#define CH_HASH_START 2166136261u
+CH_INLINE uint32_t ch_hash_byte(uint32_t hash, uint8_t byte) {
+    return (hash ^ byte) * 16777619u;
+}
+CH_INLINE uint32_t ch_hash_slot(uint32_t hash, uint32_t slots) {
+    hash ^= hash >> 15;
+    hash *= 2246822519u;
+    return (hash ^ hash >> 13) & (slots - 1);
+}
+
+// Slots looked at before a table is refused: far above what chance brings to a table that is at
+// most half full, so that names chosen to collide cannot make a lookup slow.
+enum { CH_HASH_MAX_PROBES = 256 };
+
 CH_FN bool ch_gguf_text_is(ch_gguf_text text, const char *what);
 CH_FN const char *ch_gguf_kind_name(ch_gguf_kind kind);
 

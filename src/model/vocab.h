@@ -20,6 +20,7 @@ typedef struct ch_vocab {
     const uint8_t *kind;    // [count] chord_token_kind
     const uint32_t *slots;  // open-addressing hash from bytes to id, UINT32_MAX: free
     uint32_t slot_count;    // power of two
+    uint32_t longest;       // bytes of the longest token in the table
     const int32_t *special; // control and user-defined tokens, longest first
     int32_t special_count;
     int32_t byte_token[256];   // -1: the vocabulary lacks it
@@ -27,8 +28,8 @@ typedef struct ch_vocab {
     int32_t end[8];            // tokens that end a text
     int32_t end_count;
     bool add_bos, add_eos, add_space_prefix;
-    bool words_split; // no token has a space mark after another character: words can be merged one
-                      // by one
+    bool words_split; // no token that text can become has a space mark (U+2581) after anything but
+                      // a space mark: words can be merged one by one
 } ch_vocab;
 
 // Bytes that ch_vocab_read takes from the arena: the sum of ch_arena_room over its tables. Checks
@@ -37,6 +38,17 @@ typedef struct ch_vocab {
 CH_FN chord_result ch_vocab_measure(const ch_gguf *gguf, uint64_t *table_bytes, chord_error *error);
 CH_FN chord_result ch_vocab_read(const ch_gguf *gguf, ch_arena *arena, ch_vocab *vocab,
                                  chord_error *error);
+
+// The first token with these bytes whose kind is in `kinds` (bits 1 << chord_token_kind), -1 if
+// there is none. `hash` is that of the bytes (ch_hash_byte). Byte, unknown and empty tokens are not
+// in the table.
+enum {
+    CH_VOCAB_TEXT_KINDS =
+        1 << CHORD_TOKEN_NORMAL | 1 << CHORD_TOKEN_USER_DEFINED | 1 << CHORD_TOKEN_UNUSED,
+    CH_VOCAB_SPECIAL_KINDS = 1 << CHORD_TOKEN_CONTROL | 1 << CHORD_TOKEN_USER_DEFINED
+};
+CH_FN int32_t ch_vocab_find(const ch_vocab *vocab, const char *text, size_t bytes, uint32_t hash,
+                            uint32_t kinds);
 
 // As chord_tokenize and its companions in chord.h.
 CH_FN chord_result ch_vocab_tokenize(const ch_vocab *vocab, const chord_tokenize_desc *desc,
