@@ -779,6 +779,67 @@ Test(vocab, tokenizer_takes_little_time_for_a_long_word) {
     gb_close(&b);
 }
 
+// ---- files that change under the reader
+// ----------------------------------------------------------------------------------
+
+static void damage(gguf_builder *random, uint8_t *data, size_t bytes, int count) {
+    for (int i = 0; i < count; i++)
+        data[gb_random(random) % bytes] = (uint8_t)(gb_random(random) >> 16 & 0x83);
+}
+
+// Between any two steps some bytes change: every outcome will do but a read outside of the file or
+// a token that is none.
+Test(vocab, survives_bytes_that_change_between_the_steps) {
+    gguf_builder random, b;
+    memset(&random, 0, sizeof random);
+    gb_open(&b);
+    write_vocab(&b, basic, CH_COUNT(basic));
+    gb_meta_u32(&b, "tokenizer.ggml.bos_token_id", 1);
+    gb_tensor(&b, "t", CH_TYPE_F32, 1, (const uint64_t[]){8}, NULL);
+    gb_tensor(&b, "u", CH_TYPE_F32, 1, (const uint64_t[]){8}, NULL);
+    size_t bytes = 0, read = 0;
+    const uint8_t *whole = gb_finish(&b, &bytes);
+    uint8_t *data = (uint8_t *)malloc(bytes);
+    for (int round = 0; round < 20000; round++) {
+        opened o;
+        ch_gguf_size size;
+        uint64_t table_bytes = 0;
+        size_t count = 0;
+        chord_token tokens[64];
+        memset(&o, 0, sizeof o);
+        memcpy(data, whole, bytes);
+        int changes = round % 4;
+        if (ch_gguf_measure(data, bytes, &size, NULL)) continue;
+        cr_assert(ch_arena_open(&o.arena, (size_t)size.table_bytes, NULL));
+        damage(&random, data, bytes, changes);
+        bool good = ch_gguf_read(data, bytes, &size, &o.arena, &o.gguf, NULL) == CHORD_OK;
+        damage(&random, data, bytes, changes);
+        good = good && ch_vocab_measure(&o.gguf, &table_bytes, NULL) == CHORD_OK && table_bytes;
+        if (good) cr_assert(ch_arena_open(&o.tables, (size_t)table_bytes, NULL));
+        damage(&random, data, bytes, changes);
+        if (good && ch_vocab_read(&o.gguf, &o.tables, &o.vocab, NULL) == CHORD_OK) {
+            damage(&random, data, bytes, changes);
+            chord_tokenize_desc desc;
+            memset(&desc, 0, sizeof desc);
+            desc.text = "ab ba<s>\n<|x|>y";
+            desc.text_bytes = strlen(desc.text);
+            desc.special = (round & 8) != 0;
+            if (!ch_vocab_tokenize(&o.vocab, &desc, tokens, 64, &count, NULL))
+                for (size_t i = 0; i < count; i++)
+                    cr_assert(tokens[i] >= 0 && tokens[i] < o.vocab.count);
+            for (int32_t i = 0; i < o.vocab.count; i++) {
+                char text[4];
+                ch_vocab_text(&o.vocab, i, true, text, sizeof text);
+            }
+            read++;
+        }
+        opened_close(&o);
+    }
+    cr_expect_gt(read, 5000u);
+    free(data);
+    gb_close(&b);
+}
+
 // ---- golden
 // --------------------------------------------------------------------------------------------------------------
 
