@@ -638,6 +638,37 @@ Test(gguf, rejects_names_made_to_collide) {
     expect_builder("collisions", &b, CHORD_ERROR_FORMAT, "fall on one place of a table");
 }
 
+Test(gguf, rejects_keys_made_to_collide) {
+    gguf_builder b;
+    gb_open(&b);
+    for (uint32_t i = 0, found = 0; found < 300; i++) {
+        char key[16];
+        uint32_t hash = CH_HASH_START;
+        snprintf(key, sizeof key, "k%x", i);
+        for (size_t k = 0; key[k]; k++) hash = ch_hash_byte(hash, (uint8_t)key[k]);
+        if (ch_hash_slot(hash, 2 * CH_GGUF_MAX_META) != 4000) continue;
+        gb_meta_bool(&b, key, 1);
+        found++;
+    }
+    expect_builder("collisions", &b, CHORD_ERROR_FORMAT, "fall on one place of a table");
+}
+
+Test(gguf, too_small_an_arena_is_told) {
+    gguf_builder b;
+    gb_open(&b);
+    gb_meta_u32(&b, "a", 1);
+    size_t bytes = 0;
+    const uint8_t *data = gb_finish(&b, &bytes);
+    ch_gguf_size size;
+    ch_arena arena;
+    ch_gguf gguf;
+    cr_assert_eq(ch_gguf_measure(data, bytes, &size, NULL), CHORD_OK);
+    cr_assert(ch_arena_open(&arena, (size_t)size.table_bytes - 1, NULL));
+    cr_assert_eq(ch_gguf_read(data, bytes, &size, &arena, &gguf, NULL), CHORD_ERROR_MEMORY);
+    ch_arena_close(&arena);
+    gb_close(&b);
+}
+
 Test(gguf, counts_that_change_between_the_passes_are_refused) {
     gguf_builder b;
     gb_open(&b);
