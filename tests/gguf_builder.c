@@ -3,6 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+double gb_cpu_seconds(void) {
+    return (double)clock() / CLOCKS_PER_SEC;
+}
 
 // ---- buffers
 // -------------------------------------------------------------------------------------------------------------
