@@ -113,7 +113,8 @@ GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *a
         }
 }
 
-typedef bool GT(convert_fn)(const uint8_t *const *rows, int32_t k, uint8_t *record, size_t step);
+typedef bool GT(convert_fn)(const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record,
+                            size_t step);
 typedef void GT(tile_fn)(const GT(job) * job, int32_t strips, int32_t columns);
 
 // What a type needs.
