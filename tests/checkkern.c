@@ -8,6 +8,7 @@
 #include "checkkern_matmul.h"
 #include "checkkern_vector.h"
 #include "checkkern_bench.h"
+#include "checkkern_claims.h"
 
 static const char ck_help[] =
     "checkkern [options]: compares every kernel with its C reference, bit for bit\n"
@@ -113,6 +114,7 @@ static int ck_test_all(void) {
         ck_group g;
         if (!ck_gather(i, &g)) continue;
         if (g.count > 0) ck_test_group(&g);
+        if (g.reference->selected) ck_test_claims(&g);
         for (int32_t j = i; j < ch_kernel_count(); j++) {
             ck_result *k = &ck_results[j];
             if (k->kernel->family != g.family || k->kernel->variant != g.variant) continue;

@@ -43,7 +43,7 @@
 #define CH_UNLIKELY(x)       __builtin_expect(!!(x), 0)
 // Before a loop whose body must be laid out once per iteration (it holds vectors in an array).
 #if defined(__clang__)
-#define CH_UNROLL _Pragma("unroll")
+#define CH_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define CH_UNROLL _Pragma("GCC unroll 32")
 #endif

@@ -152,9 +152,9 @@ CH_FORCE_INLINE void atn_load_v(atn_kind kind, int NV, const atn_source *v, int3
     size_t at = (size_t)j * (size_t)v->dim + (size_t)e;
     atn_load(kind, NV, v->data + at * atn_size(kind), out);
     if (kind != ATN_I8) return;
+    float32x4_t scale = nn_load_f16(v->scales + at / 32 * 2); // one: NV is 4 or e a multiple of 32
     CH_UNROLL
-    for (int i = 0; i < NV; i++)
-        out[i] = vmulq_f32(out[i], nn_load_f16(v->scales + (at + 4 * (size_t)i) / 32 * 2));
+    for (int i = 0; i < NV; i++) out[i] = vmulq_f32(out[i], scale);
 }
 
 // Adds the weighted values of positions j0..j1 - 1 to elements e..e + 4 NV of R queries' o.

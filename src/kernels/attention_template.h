@@ -41,6 +41,8 @@ typedef struct AT(job) {
     size_t c_row;         // floats
     const uint8_t *scale; // f16
     size_t scale_step;    // bytes: from vector to vector (keys), from k to k (values)
+    const uint8_t *ahead; // fetched into the cache on the way, a line for each k
+    size_t ahead_step;    // bytes
 } AT(job);
 
 CH_FORCE_INLINE AT_TARGET V(v) AT(load)(int kind, const uint8_t *p) {
@@ -53,7 +55,7 @@ CH_FORCE_INLINE AT_TARGET V(v) AT(load)(int kind, const uint8_t *p) {
 CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, int vectors) {
     const bool scaled = kind == AT_I8 || kind == AT_F32_SCALED;
     const float *a = j->a;
-    const uint8_t *b = j->b, *scale = j->scale;
+    const uint8_t *b = j->b, *scale = j->scale, *ahead = j->ahead;
     float *c = j->c;
 #define AT_EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 #define AT_START(q)                                                                                \
@@ -79,8 +81,10 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
         if (vectors > 1) c##q##1 = V(fma)(w, b1, c##q##1);                                         \
     }
         AT_EACH_ROW(AT_STEP)
+        CH_PREFETCH(ahead);
         a++;
         b += j->b_step;
+        ahead += j->ahead_step;
     }
     V(v) d0 = V(zero)(), d1 = d0;
     if (scaled) {
@@ -158,13 +162,13 @@ static AT_TARGET void AT(run)(const AT(job) * j, int kind, int32_t rows, int32_t
 typedef struct AT(work) {
     const ch_attn_args *a;
     ch_kv_type type;
-    int32_t n;                 // queries
+    int32_t n, rows;           // queries, and those in whole blocks
     int32_t hd, vd, vd_padded; // dimensions, and value_dim in whole vectors of 16
     bool convert;              // keys and values become floats once a chunk
     int32_t whole; // value elements read from the cache by tiles; the rest are converted
-    float *q;      // [ceil(head_dim / AT_ROW)][CH_ATTN_ROWS][AT_ROW]
-    float *s;      // [CH_ATTN_ROWS][AT_ROW] scores, then weights
-    float *o;      // [CH_ATTN_ROWS][vd_padded]
+    float *q;      // [ceil(head_dim / AT_ROW)][rows][AT_ROW]
+    float *s;      // [rows][AT_ROW] scores, then weights
+    float *o;      // [rows][vd_padded]
     float *k, *v;  // the chunk as floats: [4][head_dim][16], [64][vd_padded]
     float l[CH_ATTN_ROWS][16], m[CH_ATTN_ROWS], most[CH_ATTN_ROWS], f[CH_ATTN_ROWS];
     int32_t first[CH_ATTN_ROWS], last[CH_ATTN_ROWS]; // positions seen, last one included
@@ -204,8 +208,15 @@ static AT_TARGET void AT(widen_values)(AT(work) * w, int32_t chunk, int32_t lo, 
     }
 }
 
-// s = scores of the chunk's positions lo..hi (and of some around them) for all queries.
-static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t lo, int32_t hi) {
+// Keys lo..hi of the chunk as floats; lo and hi are multiples of 16.
+static AT_TARGET void AT(widen_keys)(AT(work) * w, int32_t chunk, int32_t lo, int32_t hi) {
+    size_t from = (size_t)(chunk + lo) * (size_t)w->hd * AT(bytes_of)(w->type);
+    AT(widen)(w->type, w->a->k_cache + from, w->k + lo * w->hd, (hi - lo) * w->hd);
+}
+
+// s = scores of the chunk's positions lo..hi (multiples of 2 * LANES) for the block of queries from
+// q on. The first block fetches the chunk's values into the cache meanwhile.
+static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t lo, int32_t hi) {
     const ch_attn_args *a = w->a;
     size_t bytes = AT(bytes_of)(w->type), tile = (size_t)w->hd * 16;
     const uint8_t *keys = a->k_cache + (size_t)(chunk / 16) * tile * bytes;
@@ -213,34 +224,31 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t lo, int32_
         a->k_cache + (size_t)w->hd * (size_t)a->capacity + (size_t)(chunk / 16) * (tile / 32) * 2;
     bool q8 = w->type == CH_KV_Q8_0;
     int kind = w->type == CH_KV_F16 ? AT_F16 : q8 ? AT_I8 : AT_F32;
-    lo = lo / (2 * LANES) * (2 * LANES);
+    AT(job) j;
+    j.ahead = a->v_cache + (size_t)(chunk + lo) * (size_t)w->vd * bytes;
+    j.ahead_step = q == 0 ? 2 * LANES * bytes : 0;
     if (w->convert) {
-        int32_t from = lo * w->hd, n = (int32_t)ch_round_up((size_t)(hi - lo), 2 * LANES) * w->hd;
-        AT(widen)(w->type, keys + (size_t)from * bytes, w->k + from, n);
         keys = (const uint8_t *)w->k;
-        bytes = 4;
+        bytes = sizeof(float);
         kind = q8 ? AT_F32_SCALED : AT_F32;
     }
-    AT(job) j;
     j.c_row = AT_ROW;
     j.b_step = 16 * bytes;
     j.b_next = (LANES == 16 ? tile : 8) * bytes;
     j.scale_step = LANES == 16 ? tile / 32 * 2 : 16;
-    int32_t step = q8 ? 32 : AT_ROW;
-    for (int32_t q = 0; q < w->n; q += AT_BLOCK) {
-        int32_t rows = CH_MIN(w->n - q, AT_BLOCK);
-        memset(w->s + q * AT_ROW, 0, AT_BLOCK * AT_ROW * sizeof(float));
-        for (int32_t p = lo; p < hi; p += 2 * LANES)
-            for (int32_t e = 0; e < w->hd; e += step) {
-                size_t at = (size_t)(p / 16) * tile + (size_t)e * 16;
-                j.a = w->q + (size_t)(e / AT_ROW) * CH_ATTN_ROWS * AT_ROW + q * AT_ROW + e % AT_ROW;
-                j.b = keys + at * bytes;
-                j.k = CH_MIN(w->hd - e, step);
-                j.c = w->s + q * AT_ROW + p;
-                j.scale = scales + at / 32 * 2;
-                AT(run)(&j, kind, rows, 2);
-            }
-    }
+    int32_t step = q8 ? 32 : AT_ROW, rows = CH_MIN(w->n - q, AT_BLOCK);
+    memset(w->s + q * AT_ROW, 0, AT_BLOCK * AT_ROW * sizeof(float));
+    for (int32_t p = lo; p < hi; p += 2 * LANES)
+        for (int32_t e = 0; e < w->hd; e += step) {
+            size_t at = (size_t)(p / 16) * tile + (size_t)e * 16;
+            j.a = w->q + (e / AT_ROW * w->rows + q) * AT_ROW + e % AT_ROW;
+            j.b = keys + at * bytes;
+            j.k = CH_MIN(w->hd - e, step);
+            j.c = w->s + q * AT_ROW + p;
+            j.scale = scales + at / 32 * 2;
+            AT(run)(&j, kind, rows, 2);
+            j.ahead += (size_t)j.k * j.ahead_step;
+        }
 }
 
 // s = weights of the chunk's positions, m, l and o brought to the new maximum.
@@ -276,87 +284,122 @@ static AT_TARGET void AT(weights)(AT(work) * w) {
     }
 }
 
-// o += weights x values for positions lo..hi of the chunk and `rows` queries from q on.
+// o += weights x values for positions lo..hi of the chunk and `rows` queries from q on. The first
+// block fetches the next chunk's keys into the cache meanwhile.
 static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_t rows, int32_t lo,
                                   int32_t hi) {
     if (hi <= lo) return;
     const ch_attn_args *a = w->a;
     size_t bytes = AT(bytes_of)(w->type), vd = (size_t)w->vd, at = (size_t)(chunk + lo) * vd;
+    const uint8_t *base = a->v_cache + at * bytes;
+    const uint8_t *scales = a->v_cache + vd * (size_t)a->capacity + at / 32 * 2;
+    int kind = w->type == CH_KV_F16 ? AT_F16 : w->type == CH_KV_Q8_0 ? AT_I8_VALUES : AT_F32;
     AT(job) j;
+    bool fetch = q == 0 && chunk + CH_KV_CHUNK < a->capacity;
+    j.ahead = a->k_cache;
+    j.ahead_step = fetch ? 2 * LANES * bytes : 0;
+    if (fetch) j.ahead += (size_t)(chunk + CH_KV_CHUNK) * (size_t)w->hd * bytes;
     j.a = w->s + q * AT_ROW + lo;
     j.k = hi - lo;
     j.c_row = (size_t)w->vd_padded;
     j.b_step = vd * bytes;
     j.b_next = LANES * bytes;
     j.scale_step = vd / 32 * 2;
-    int kind = w->type == CH_KV_F16 ? AT_F16 : w->type == CH_KV_Q8_0 ? AT_I8_VALUES : AT_F32;
-    const uint8_t *base = a->v_cache + at * bytes;
-    const uint8_t *scales = a->v_cache + vd * (size_t)a->capacity + at / 32 * 2;
     for (int32_t e = 0, vectors; e < w->vd; e += vectors * LANES) {
         if (e == w->whole) {
             kind = AT_F32;
-            bytes = 4;
+            bytes = sizeof(float);
             base = (const uint8_t *)(w->v + (size_t)lo * (size_t)w->vd_padded);
-            j.b_step = (size_t)w->vd_padded * 4;
-            j.b_next = LANES * 4;
+            j.b_step = (size_t)w->vd_padded * bytes;
+            j.b_next = LANES * bytes;
         }
         vectors = (e < w->whole ? w->whole : w->vd_padded) - e >= 2 * LANES ? 2 : 1;
         j.b = base + (size_t)e * bytes;
         j.scale = scales + e / 32 * 2;
         j.c = w->o + (size_t)q * (size_t)w->vd_padded + e;
         AT(run)(&j, kind, rows, vectors);
+        j.ahead += (size_t)j.k * j.ahead_step;
     }
+}
+
+// The same for a block of queries whose ranges of positions differ: those that all of them see are
+// taken together, the others query by query before and after.
+static AT_TARGET void AT(block_outputs)(AT(work) * w, int32_t chunk, int32_t q) {
+    int32_t rows = CH_MIN(w->n - q, AT_BLOCK), from = 0, to = CH_KV_CHUNK;
+    for (int32_t r = q; r < q + rows; r++) {
+        from = CH_MAX(from, w->lo[r]);
+        to = CH_MIN(to, w->hi[r]);
+    }
+    if (to <= from) from = to = CH_KV_CHUNK; // none
+    for (int32_t r = q; r < q + rows; r++)
+        AT(outputs)(w, chunk, r, 1, w->lo[r], CH_MIN(from, w->hi[r]));
+    AT(outputs)(w, chunk, q, rows, from, to);
+    for (int32_t r = q; r < q + rows; r++)
+        AT(outputs)(w, chunk, r, 1, CH_MAX(to, w->lo[r]), w->hi[r]);
+}
+
+// What rows q..q + n see of a chunk, together: lo <= j < hi, widened to multiples of 2 * LANES.
+// False when they see nothing of it.
+static bool AT(seen)(const AT(work) * w, int32_t q, int32_t n, int32_t *lo, int32_t *hi) {
+    int32_t from = CH_KV_CHUNK, to = 0;
+    for (int32_t r = q; r < q + n; r++) {
+        if (w->hi[r] <= w->lo[r]) continue;
+        from = CH_MIN(from, w->lo[r]);
+        to = CH_MAX(to, w->hi[r]);
+    }
+    *lo = from / (2 * LANES) * (2 * LANES);
+    *hi = ch_ceil_div(to, 2 * LANES) * (2 * LANES);
+    return to > from;
 }
 
 // One chunk for all queries.
 static AT_TARGET void AT(chunk)(AT(work) * w, int32_t chunk) {
-    int32_t lo = CH_KV_CHUNK, hi = 0;
-    for (int32_t q = 0; q < w->n; q++) {
-        w->lo[q] = CH_MAX(w->first[q] - chunk, 0);
-        w->hi[q] = CH_MIN(w->last[q] + 1 - chunk, CH_KV_CHUNK);
-        if (w->hi[q] <= w->lo[q]) continue;
-        lo = CH_MIN(lo, w->lo[q]);
-        hi = CH_MAX(hi, w->hi[q]);
+    int32_t lo = 0, hi = 0;
+    for (int32_t r = 0; r < w->n; r++) {
+        w->lo[r] = CH_MAX(w->first[r] - chunk, 0);
+        w->hi[r] = CH_MIN(w->last[r] + 1 - chunk, CH_KV_CHUNK);
     }
-    if (hi <= lo) return;
-    AT(scores)(w, chunk, lo, hi);
+    if (!AT(seen)(w, 0, w->n, &lo, &hi)) return;
+    if (w->convert) AT(widen_keys)(w, chunk, lo, hi);
+    for (int32_t q = 0, from, to; q < w->n; q += AT_BLOCK)
+        if (AT(seen)(w, q, CH_MIN(w->n - q, AT_BLOCK), &from, &to))
+            AT(scores)(w, chunk, q, from, to);
     AT(weights)(w);
-    if (w->whole < w->vd) AT(widen_values)(w, chunk, lo, hi);
-    for (int32_t q = 0; q < w->n; q += AT_BLOCK) {
-        int32_t rows = CH_MIN(w->n - q, AT_BLOCK), from = 0, to = CH_KV_CHUNK;
-        for (int32_t r = q; r < q + rows; r++) {
-            from = CH_MAX(from, w->lo[r]);
-            to = CH_MIN(to, w->hi[r]);
+    if (w->whole < w->vd) {
+        // Only what some query sees: the other values may be anything, or not be there.
+        int32_t first = CH_KV_CHUNK, last = 0;
+        for (int32_t r = 0; r < w->n; r++) {
+            if (w->hi[r] <= w->lo[r]) continue;
+            first = CH_MIN(first, w->lo[r]);
+            last = CH_MAX(last, w->hi[r]);
         }
-        if (to <= from) from = to = CH_KV_CHUNK; // nothing that all of them see
-        for (int32_t r = q; r < q + rows; r++)
-            AT(outputs)(w, chunk, r, 1, w->lo[r], CH_MIN(from, w->hi[r]));
-        AT(outputs)(w, chunk, q, rows, from, to);
-        for (int32_t r = q; r < q + rows; r++)
-            AT(outputs)(w, chunk, r, 1, CH_MAX(to, w->lo[r]), w->hi[r]);
+        AT(widen_values)(w, chunk, first, last);
     }
+    for (int32_t q = 0; q < w->n; q += AT_BLOCK) AT(block_outputs)(w, chunk, q);
 }
 
 // Lays out the scratch and fetches queries at..at + n, counted token by token, head by head.
 static AT_TARGET void AT(begin)(AT(work) * w, int32_t head0, int32_t heads, int32_t t0,
                                 int32_t at) {
     const ch_attn_args *a = w->a;
-    size_t q_floats = (size_t)ch_ceil_div(w->hd, AT_ROW) * AT_ROW * CH_ATTN_ROWS;
+    w->rows = ch_ceil_div(w->n, AT_BLOCK) * AT_BLOCK;
+    size_t rows = (size_t)w->rows;
+    size_t q_floats = (size_t)ch_ceil_div(w->hd, AT_ROW) * AT_ROW * rows;
     w->q = (float *)(void *)a->scratch;
     w->s = w->q + q_floats;
-    w->o = w->s + CH_ATTN_ROWS * AT_ROW;
-    w->k = w->o + CH_ATTN_ROWS * (size_t)w->vd_padded;
+    w->o = w->s + rows * AT_ROW;
+    w->k = w->o + rows * (size_t)w->vd_padded;
     w->v = w->k + CH_KV_CHUNK * (size_t)w->hd;
     memset(w->q, 0, q_floats * sizeof(float));
-    memset(w->s, 0, CH_ATTN_ROWS * AT_ROW * sizeof(float));
-    memset(w->o, 0, CH_ATTN_ROWS * (size_t)w->vd_padded * sizeof(float));
-    memset(w->l, 0, sizeof w->l);
+    memset(w->s, 0, rows * AT_ROW * sizeof(float));
+    memset(w->o, 0, rows * (size_t)w->vd_padded * sizeof(float));
+    memset(w->l, 0, rows * sizeof w->l[0]);
     for (int32_t r = 0; r < CH_ATTN_ROWS; r++) w->m[r] = w->most[r] = -INFINITY;
     for (int32_t r = 0; r < w->n; r++) {
         int32_t t = t0 + (at + r) / heads, h = head0 + (at + r) % heads;
         const float *from = a->q + (size_t)t * a->q_stride + (size_t)h * (size_t)w->hd;
         for (int32_t e = 0; e < w->hd; e += AT_ROW)
-            memcpy(w->q + (size_t)(e / AT_ROW) * CH_ATTN_ROWS * AT_ROW + r * AT_ROW, from + e,
+            memcpy(w->q + (e / AT_ROW * w->rows + r) * AT_ROW, from + e,
                    (size_t)CH_MIN(w->hd - e, AT_ROW) * sizeof(float));
         w->last[r] = a->pos0 + t;
         w->first[r] = a->window > 0 ? CH_MAX(0, w->last[r] + 1 - a->window) : 0;

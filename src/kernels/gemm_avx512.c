@@ -13,13 +13,12 @@
 #endif
 #include <immintrin.h>
 
-#define GM(name)   gm512_##name
-#define GM_TARGET  CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c")
-#define GM_I       __m512i
-#define GM_F       __m512
-#define GM_N       16
-#define GM_STRIPS  3
-#define GM_Q8_ZERO 128
+#define GM(name)  gm512_##name
+#define GM_TARGET CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c")
+#define GM_I      __m512i
+#define GM_F      __m512
+#define GM_N      16
+#define GM_STRIPS 3
 
 // ---- primitives
 
@@ -154,6 +153,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_chunk(const uint8_t *const *rows, size_t at
 // ---- tiles
 
 #define GT(name)   gm512_##name
+#define GT_TARGET  GM_TARGET
 #define GT_COLUMNS 8
 
 // Written as assembly because gcc moves the accumulators around the intrinsic, at half the speed.
@@ -193,6 +193,50 @@ GT_TYPE(q4_k, avx512, offsets, 0, GM_OFFSETS)
 GT_TYPE(q5_k, avx512, offsets, 0, GM_OFFSETS)
 GT_TYPE(q6_k, avx512, halves, 32, GM_HALVES)
 
+// ---- floats
+
+#define GF_ROWS    4
+#define GF_COLUMNS 6
+#define GF_PARTS   1
+
+GM_TARGET CH_FORCE_INLINE void gm512_widen_f16(const uint8_t *from, float *to) {
+    __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)from);
+    _mm512_storeu_ps(to, _mm512_cvtph_ps(half));
+}
+GM_TARGET CH_FORCE_INLINE void gm512_widen_bf16(const uint8_t *from, float *to) {
+    __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)from);
+    _mm512_storeu_si512(to, _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+// ch_sum16 of sixteen accumulators. Four of them, four rows apart, are folded to four lanes each;
+// then the four vectors of those to one.
+GM_TARGET CH_FORCE_INLINE __m512 gm512_sum_rows(const float *acc) {
+    __m512 four[4];
+    CH_UNROLL for (int i = 0; i < 4; i++) {
+        __m512 a = _mm512_loadu_ps(acc + i * 16), b = _mm512_loadu_ps(acc + (i + 4) * 16);
+        __m512 c = _mm512_loadu_ps(acc + (i + 8) * 16), d = _mm512_loadu_ps(acc + (i + 12) * 16);
+        a = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+        c = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+        four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, c, 0x88), _mm512_shuffle_f32x4(a, c, 0xdd));
+    }
+    __m512 two[2];
+    CH_UNROLL for (int i = 0; i < 2; i++) {
+        __m512 a = four[2 * i], b = four[2 * i + 1];
+        two[i] = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+    }
+    return _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88),
+                         _mm512_shuffle_ps(two[0], two[1], 0xdd));
+}
+
+#include "gemm_float_template.h"
+
+GF_TYPE(F32, f32, avx512)
+GF_TYPE(F16, f16, avx512)
+GF_TYPE(BF16, bf16, avx512)
+
+#undef GT
+#undef GT_TARGET
+#include "gemm_undef_template.h"
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif

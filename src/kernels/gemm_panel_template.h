@@ -18,8 +18,7 @@
 // the reference's.
 //
 // Parameters: GM(name) prefixes names; GM_I and GM_F are the vector types; GM_N rows in a vector;
-// GM_TARGET; GM_Q8_ZERO, the zero point of q8_0 (128, or 0 for signed bytes). The includer defines
-// the primitives (chunk and arithmetic on GM_I and GM_F).
+// GM_TARGET. The includer defines the primitives (chunk and arithmetic on GM_I and GM_F).
 
 #define GM_MAGIC                                                                                   \
     12582912.0f // 1.5 * 2^23: an int t of less than 2^22 added to its bits adds t to it
@@ -153,7 +152,7 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q5_1)(const uint8_t *const *rows, i
 GM_TARGET static CH_NOINLINE bool GM(convert_q8_0)(const uint8_t *const *rows, int32_t k,
                                                    uint8_t *record, size_t step) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
-    GM_I t[4], flip = GM(set1)(GM_Q8_ZERO * 0x01010101u);
+    GM_I t[4], flip = GM(set1)((int32_t)0x80808080u);
     for (int32_t b = 0; b < k / 32; b++) {
         size_t at = (size_t)b * sizeof(ch_block_q8_0);
         GM(prefetch)(rows, at);

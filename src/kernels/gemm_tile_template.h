@@ -14,6 +14,7 @@
 //
 // Parameters: those of gemm_panel_template.h, and
 //   GT(name)    prefixes the names of this way to multiply
+//   GT_TARGET   the functions' target
 //   GT_COLUMNS  columns of a full tile, 4 or 8
 //   GT(steps)   t[c * strips + s] += products of `count` vectors of weights of each strip, from
 //               vector `from` on, with columns of x; defined by the includer
@@ -30,7 +31,7 @@ typedef struct GT(job) {
     int32_t column0; // 0 or 4
 } GT(job);
 
-GM_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, const int columns,
+GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, const int columns,
                                         const int trait) {
     const bool halves = (trait & GM_HALVES) != 0, offsets = (trait & GM_OFFSETS) != 0;
     const size_t vectors = GM_VECTORS(trait), tile = (size_t)(strips * columns);
@@ -85,7 +86,7 @@ GM_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, c
 }
 
 // The integer starts of a group of columns: see the head.
-GM_TARGET static CH_NOINLINE void GT(starts)(const ch_q8 *x, int32_t blocks, int32_t zero,
+GT_TARGET static CH_NOINLINE void GT(starts)(const ch_q8 *x, int32_t blocks, int32_t zero,
                                              bool halves, int32_t *start) {
     const int32_t *sums = halves ? x->s16 : x->s32;
     int32_t n = (halves ? 2 : 1) * ((blocks + 3) & ~3) * CH_GROUP; // padding included
@@ -95,7 +96,7 @@ GM_TARGET static CH_NOINLINE void GT(starts)(const ch_q8 *x, int32_t blocks, int
 }
 
 // The end of the canon's dot, the epilogue, and the results of one tile; `rows` of them from r on.
-GM_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *acc, int32_t strips,
+GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *acc, int32_t strips,
                                              int32_t tile_columns, int32_t column, int32_t columns,
                                              int32_t r, int32_t rows) {
     size_t part = (size_t)(strips * tile_columns) * GM_N;
@@ -126,7 +127,7 @@ typedef struct GT(kind) {
 
 // Converts `rows` rows from r on; false when some scale is not finite. Past the last row it is
 // read again.
-GM_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind) * kind, int32_t r,
+GT_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind) * kind, int32_t r,
                                               int32_t rows, int32_t strips, uint8_t *panel) {
     bool finite = true;
     size_t record = GM_VECTORS(kind->trait) * GM_V;
@@ -139,7 +140,7 @@ GM_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind
     return finite;
 }
 
-GM_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int32_t row1,
+GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int32_t row1,
                                           const GT(kind) * kind) {
     bool halves = (kind->trait & GM_HALVES) != 0;
     GT(job) job;
@@ -181,7 +182,7 @@ GM_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
 #define GT_SHAPES(strips, trait) GT(tile)(job, strips, 4, trait)
 #endif
 #define GT_TILE(name, trait)                                                                       \
-    GM_TARGET static CH_NOINLINE void GT(tile_##name)(const GT(job) * job, int32_t strips,         \
+    GT_TARGET static CH_NOINLINE void GT(tile_##name)(const GT(job) * job, int32_t strips,         \
                                                       int32_t columns) {                           \
         (void)columns;                                                                             \
         if (strips == 3) {                                                                         \

@@ -227,7 +227,7 @@ typedef struct ch_attn_args {
 typedef void ch_attn_fn(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
                         int32_t t1);
 
-#define CH_ATTN_ROWS 16 // queries (heads x tokens) that attention takes at a time
+#define CH_ATTN_ROWS 64 // queries (heads x tokens) that attention takes at a time
 
 // Room for a chunk of K and of V as floats, and for queries, scores and outputs of CH_ATTN_ROWS
 // rows.

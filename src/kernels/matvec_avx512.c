@@ -19,69 +19,21 @@
 // Memory. Four rows are four streams. Each is prefetched a fixed distance ahead in the order of
 // reading: at a row's end that is the start of the row four further down. A row's last 1..3 blocks
 // are copied to a buffer, so that nothing past the end of a matrix is touched.
-#include "kernels.h"
+#include "matvec_common.h"
 
 #if CH_X86
 #include <immintrin.h>
 
+// g++ 12 takes the deliberately undefined registers of its own AVX-512 header for mistakes (GCC bug
+// 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #define MV512_TARGET                                                                               \
     CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")
 #define MV512_FN CH_FORCE_INLINE MV512_TARGET
-
-// Bytes that a row's stream is prefetched ahead: four of them make 6 KiB.
-#define MV512_AHEAD 1536
-
-// ---- what the code needs to know about a type: constants once inlined
-
-// Scales per 16 weights.
-CH_FORCE_INLINE bool mv512_halves(ch_type type) {
-    return type == CH_TYPE_Q2_K || type == CH_TYPE_Q3_K || type == CH_TYPE_Q6_K;
-}
-
-CH_FORCE_INLINE bool mv512_has_min(ch_type type) {
-    return type == CH_TYPE_Q4_1 || type == CH_TYPE_Q5_1 || type == CH_TYPE_Q2_K ||
-           type == CH_TYPE_Q4_K || type == CH_TYPE_Q5_K;
-}
-
-// The unpacked byte of a weight of zero is 1 << this; 0: there is no zero point.
-CH_FORCE_INLINE int mv512_zero(ch_type type) {
-    return type == CH_TYPE_Q3_K   ? 2
-           : type == CH_TYPE_Q4_0 ? 3
-           : type == CH_TYPE_Q5_0 ? 4
-           : type == CH_TYPE_Q6_K ? 5
-           : type == CH_TYPE_Q8_0 ? 7
-                                  : 0;
-}
-
-CH_FORCE_INLINE bool mv512_is_k(ch_type type) {
-    return mv512_halves(type) || type == CH_TYPE_Q4_K || type == CH_TYPE_Q5_K;
-}
-
-// Bytes of a block of 32 (of 256 for K types).
-CH_FORCE_INLINE size_t mv512_block_bytes(ch_type type) {
-    switch (type) {
-    case CH_TYPE_Q4_0:
-        return sizeof(ch_block_q4_0);
-    case CH_TYPE_Q4_1:
-        return sizeof(ch_block_q4_1);
-    case CH_TYPE_Q5_0:
-        return sizeof(ch_block_q5_0);
-    case CH_TYPE_Q5_1:
-        return sizeof(ch_block_q5_1);
-    case CH_TYPE_Q8_0:
-        return sizeof(ch_block_q8_0);
-    case CH_TYPE_Q2_K:
-        return sizeof(ch_block_q2_k);
-    case CH_TYPE_Q3_K:
-        return sizeof(ch_block_q3_k);
-    case CH_TYPE_Q4_K:
-        return sizeof(ch_block_q4_k);
-    case CH_TYPE_Q5_K:
-        return sizeof(ch_block_q5_k);
-    default:
-        return sizeof(ch_block_q6_k);
-    }
-}
 
 // ---- small vectors
 
@@ -90,11 +42,6 @@ typedef struct mv512_tile {
     __m512i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
     __m512 s0, s1, m0, m1; // s1, m1: of weights 16..31, where they have their own
 } mv512_tile;
-
-// The four rows of a tile.
-typedef struct mv512_rows {
-    const uint8_t *p0, *p1, *p2, *p3;
-} mv512_rows;
 
 // Four times 16 bytes, one to each 128-bit lane.
 MV512_FN __m512i mv512_lanes(const uint8_t *p0, const uint8_t *p1, const uint8_t *p2,
@@ -159,7 +106,7 @@ MV512_FN __m512i mv512_dwords(const uint8_t *p, size_t stride) {
 // Nibbles of four blocks of Q4_0, Q4_1, Q5_0, Q5_1; the fifth bits come as a dword a block.
 MV512_FN void mv512_unpack_45(ch_type type, const uint8_t *p, __m512i *lo, __m512i *hi) {
     const __m512i low = _mm512_set1_epi8(15);
-    size_t stride = mv512_block_bytes(type);
+    size_t stride = mv_block_bytes(type);
     __m512i v = mv512_blocks(p + (stride - 16), stride);
     *lo = _mm512_and_si512(v, low);
     *hi = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
@@ -253,7 +200,7 @@ MV512_FN void mv512_unpack_row(ch_type type, const uint8_t *p, int half, __m512i
     }
 }
 
-MV512_FN void mv512_unpack(ch_type type, const mv512_rows *r, int half, mv512_tile *t) {
+MV512_FN void mv512_unpack(ch_type type, const mv_rows *r, int half, mv512_tile *t) {
     mv512_unpack_row(type, r->p0, half, &t->lo0, &t->hi0);
     mv512_unpack_row(type, r->p1, half, &t->lo1, &t->hi1);
     mv512_unpack_row(type, r->p2, half, &t->lo2, &t->hi2);
@@ -327,7 +274,7 @@ MV512_FN __m512i mv512_pick_row(ch_type type, __m512i v, const uint8_t *p, int r
     const mv512_pick *pick = mv512_pick_of(type);
     const __m512i from = _mm512_loadu_si512(pick->from);
     const uint64_t words = 0x0303030303030303ull << (2 * row);
-    if (!mv512_has_min(type) && !pick->second)
+    if (!mv_has_min(type) && !pick->second)
         return _mm512_mask_permutexvar_epi8(v, words & 0xffffffff, from, _mm512_loadu_si512(p));
     v = _mm512_mask_permutexvar_epi8(v, words & ~pick->mask, from, _mm512_loadu_si512(p));
     if (!pick->second) return v;
@@ -335,13 +282,13 @@ MV512_FN __m512i mv512_pick_row(ch_type type, __m512i v, const uint8_t *p, int r
                                         _mm512_loadu_si512(p + pick->second));
 }
 
-MV512_FN void mv512_scales(ch_type type, const mv512_rows *r, mv512_tile *t) {
+MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
     __m512i v = mv512_pick_row(type, _mm512_setzero_si512(), mv512_apart(r->p0), 0);
     v = mv512_pick_row(type, v, mv512_apart(r->p1), 1);
     v = mv512_pick_row(type, v, mv512_apart(r->p2), 2);
     v = mv512_pick_row(type, v, mv512_apart(r->p3), 3);
     t->s0 = t->s1 = _mm512_cvtph_ps(_mm512_castsi512_si256(v));
-    t->m0 = t->m1 = mv512_has_min(type) ? _mm512_cvtph_ps(_mm512_extracti64x4_epi64(v, 1)) : t->s0;
+    t->m0 = t->m1 = mv_has_min(type) ? _mm512_cvtph_ps(_mm512_extracti64x4_epi64(v, 1)) : t->s0;
 }
 
 // ---- scales of the K types
@@ -364,7 +311,7 @@ MV512_FN __m512 mv512_super_d(__m512i lanes, int at) {
     return _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi8(from, lanes)));
 }
 
-MV512_FN void mv512_super_45k(const mv512_rows *r, mv512_super *s) {
+MV512_FN void mv512_super_45k(const mv_rows *r, mv512_super *s) {
     // Parts 0..3 have six bits in bytes 4..7 (scales) and 8..11 (minimums), whose upper two belong
     // to parts 4..7, with four bits in bytes 12..15.
     static const uint8_t first[64] = {MV512_BYTES4(4, 5, 6, 7), MV512_BYTES4(8, 9, 10, 11),
@@ -382,7 +329,7 @@ MV512_FN void mv512_super_45k(const mv512_rows *r, mv512_super *s) {
     s->dmin = mv512_super_d(v, 2);
 }
 
-MV512_FN void mv512_super_q2_k(const mv512_rows *r, mv512_super *s) {
+MV512_FN void mv512_super_q2_k(const mv_rows *r, mv512_super *s) {
     static const uint8_t from[64] = {MV512_BYTES4(0, 2, 4, 6), MV512_BYTES4(1, 3, 5, 7),
                                      MV512_BYTES4(8, 10, 12, 14), MV512_BYTES4(9, 11, 13, 15)};
     __m512i v = mv512_lanes(r->p0, r->p1, r->p2, r->p3);
@@ -392,7 +339,7 @@ MV512_FN void mv512_super_q2_k(const mv512_rows *r, mv512_super *s) {
     s->dmin = mv512_super_d(end, 14);
 }
 
-MV512_FN void mv512_super_q3_k(const mv512_rows *r, mv512_super *s) {
+MV512_FN void mv512_super_q3_k(const mv_rows *r, mv512_super *s) {
     // Scale j: four bits in byte j % 8, low or high, and two in byte 8 + j % 4 at bit j / 4 * 2.
     // The 16 bytes up to the block's end start two before the scales, and end with d.
     static const uint8_t first[64] = {MV512_BYTES4(2, 4, 6, 8), MV512_BYTES4(3, 5, 7, 9),
@@ -410,7 +357,7 @@ MV512_FN void mv512_super_q3_k(const mv512_rows *r, mv512_super *s) {
     s->dmin = s->d;
 }
 
-MV512_FN void mv512_super_q6_k(const mv512_rows *r, mv512_super *s) {
+MV512_FN void mv512_super_q6_k(const mv_rows *r, mv512_super *s) {
     static const uint8_t from[64] = {MV512_BYTES4(0, 2, 4, 6), MV512_BYTES4(1, 3, 5, 7),
                                      MV512_BYTES4(8, 10, 12, 14), MV512_BYTES4(9, 11, 13, 15)};
     __m512i v = mv512_lanes(r->p0 + 192, r->p1 + 192, r->p2 + 192, r->p3 + 192);
@@ -420,7 +367,7 @@ MV512_FN void mv512_super_q6_k(const mv512_rows *r, mv512_super *s) {
     s->dmin = s->d;
 }
 
-MV512_FN void mv512_super_read(ch_type type, const mv512_rows *r, mv512_super *s) {
+MV512_FN void mv512_super_read(ch_type type, const mv_rows *r, mv512_super *s) {
     switch (type) {
     case CH_TYPE_Q2_K:
         mv512_super_q2_k(r, s);
@@ -469,11 +416,6 @@ MV512_FN void mv512_super_scales(ch_type type, const mv512_super *s, int half, m
 
 // ---- one tile times one column
 
-// What a tile needs of a column, for its four blocks.
-typedef struct mv512_column {
-    const uint8_t *q, *d, *sx, *sx16, *s32, *s16;
-} mv512_column;
-
 MV512_FN __m512i mv512_dp(__m512i acc, __m512i w, __m512i x) {
     return _mm512_dpbusd_epi32(acc, w, x);
 }
@@ -505,25 +447,22 @@ MV512_FN __m512i mv512_add_halves(ch_type type, __m512i a0, __m512i a1, __m512i 
     return _mm512_add_epi32(mv512_shuffle_even(a, b), mv512_shuffle_odd(a, b));
 }
 
-MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv512_column *x,
-                               __m512 acc) {
+MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_column *x, __m512 acc) {
     const __m512i zero = _mm512_setzero_si512();
-    const int shift = mv512_zero(type);
+    const unsigned bits = (unsigned)mv_zero_shift(type);
     __m512i x0 = _mm512_loadu_si512(x->q), x1 = _mm512_loadu_si512(x->q + 64);
     __m512i lo = _mm512_shuffle_i64x2(x0, x1, 0x88), hi = _mm512_shuffle_i64x2(x0, x1, 0xdd);
     __m512 u;
-    if (mv512_halves(type)) {
+    if (mv_halves(type)) {
         __m512i ab = mv512_add_halves(type, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
                                       mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
         __m512i cd = mv512_add_halves(type, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
                                       mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
         __m512i t0 = mv512_shuffle_even(ab, cd), t1 = mv512_shuffle_odd(ab, cd);
-        if (shift) {
-            const int32_t *sum = (const int32_t *)(const void *)x->s16;
-            t0 =
-                _mm512_sub_epi32(t0, _mm512_slli_epi32(mv512_spread2_int(sum, 0), (unsigned)shift));
-            t1 =
-                _mm512_sub_epi32(t1, _mm512_slli_epi32(mv512_spread2_int(sum, 1), (unsigned)shift));
+        if (bits) {
+            const int32_t *sum = x->s16;
+            t0 = _mm512_sub_epi32(t0, _mm512_slli_epi32(mv512_spread2_int(sum, 0), bits));
+            t1 = _mm512_sub_epi32(t1, _mm512_slli_epi32(mv512_spread2_int(sum, 1), bits));
         }
         u = _mm512_mul_ps(t->s0, _mm512_cvtepi32_ps(t0));
         u = _mm512_fmadd_ps(t->s1, _mm512_cvtepi32_ps(t1), u);
@@ -532,22 +471,18 @@ MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv512_co
                                  mv512_dp(mv512_dp(zero, t->lo1, lo), t->hi1, hi),
                                  mv512_dp(mv512_dp(zero, t->lo2, lo), t->hi2, hi),
                                  mv512_dp(mv512_dp(zero, t->lo3, lo), t->hi3, hi));
-        if (shift)
-            sum = _mm512_sub_epi32(
-                sum, _mm512_slli_epi32(mv512_spread_int((const int32_t *)(const void *)x->s32),
-                                       (unsigned)shift));
+        if (bits) sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(mv512_spread_int(x->s32), bits));
         u = _mm512_mul_ps(t->s0, _mm512_cvtepi32_ps(sum));
     }
-    acc = _mm512_fmadd_ps(u, mv512_spread((const float *)(const void *)x->d), acc);
-    if (!mv512_has_min(type)) return acc;
-    if (mv512_halves(type)) {
-        const float *sx = (const float *)(const void *)x->sx16;
-        acc = _mm512_fnmadd_ps(t->m0, mv512_spread2(sx, 0), acc);
-        return _mm512_fnmadd_ps(t->m1, mv512_spread2(sx, 1), acc);
+    acc = _mm512_fmadd_ps(u, mv512_spread(x->d), acc);
+    if (!mv_has_min(type)) return acc;
+    if (mv_halves(type)) {
+        acc = _mm512_fnmadd_ps(t->m0, mv512_spread2(x->sx16, 0), acc);
+        return _mm512_fnmadd_ps(t->m1, mv512_spread2(x->sx16, 1), acc);
     }
-    __m512 sx = mv512_spread((const float *)(const void *)x->sx);
+    __m512 sx = mv512_spread(x->sx);
     // K types subtract their minimums; the others add their offsets.
-    return mv512_is_k(type) ? _mm512_fnmadd_ps(t->m0, sx, acc) : _mm512_fmadd_ps(t->m0, sx, acc);
+    return mv_is_k(type) ? _mm512_fnmadd_ps(t->m0, sx, acc) : _mm512_fmadd_ps(t->m0, sx, acc);
 }
 
 // ---- rows
@@ -567,114 +502,35 @@ MV512_FN __m128 mv512_add_lanes(__m512 acc) {
     return _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
 }
 
-MV512_FN mv512_rows mv512_rows_at(const ch_mm_args *a, int32_t r, int32_t row1) {
-    const uint8_t *p = a->w + (size_t)r * a->w_stride;
-    int32_t left = row1 - r;
-    mv512_rows rows;
-    rows.p0 = p;
-    rows.p1 = left > 1 ? p + a->w_stride : p;
-    rows.p2 = left > 2 ? p + 2 * a->w_stride : p;
-    rows.p3 = left > 3 ? p + 3 * a->w_stride : p;
-    return rows;
-}
-
-// The four streams' prefetch position: an address, since it may pass the end of the matrix.
-typedef struct mv512_ahead {
-    uintptr_t at;
-    size_t in_row, row_bytes, stride;
-} mv512_ahead;
-
-MV512_FN mv512_ahead mv512_ahead_at(const uint8_t *p, size_t row_bytes, size_t stride) {
-    mv512_ahead h;
-    h.row_bytes = row_bytes;
-    h.stride = stride;
-    h.in_row = MV512_AHEAD % row_bytes;
-    h.at = (uintptr_t)p + MV512_AHEAD / row_bytes * 4 * stride + h.in_row;
-    return h;
-}
-
-// Prefetches the next `bytes` of the four streams.
-MV512_FN void mv512_ahead_step(mv512_ahead *h, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) {
-        uintptr_t at = h->at + i;
-        CH_PREFETCH(at);
-        CH_PREFETCH(at + h->stride);
-        CH_PREFETCH(at + 2 * h->stride);
-        CH_PREFETCH(at + 3 * h->stride);
-    }
-    h->at += bytes;
-    h->in_row += bytes;
-    if (h->in_row >= h->row_bytes) {
-        h->in_row -= h->row_bytes;
-        h->at += 4 * h->stride - h->row_bytes;
-    }
-}
-
-// The rows' last `have` blocks, made four: the others have scales of -0 and weights that meet zero
-// activations, and -0 times 0 added changes no accumulator, not even one of -0.
-static CH_NOINLINE mv512_rows mv512_tail(mv512_rows r, int32_t have, size_t bytes,
-                                         uint8_t *buffer) {
-    const size_t room = 4 * sizeof(ch_block_q8_0);
-    const uint8_t *from[4] = {r.p0, r.p1, r.p2, r.p3};
-    memset(buffer, 0, 4 * room);
-    for (size_t i = 0; i < 4; i++) {
-        uint8_t *to = buffer + i * room;
-        memcpy(to, from[i], (size_t)have * bytes);
-        for (size_t b = (size_t)have; b < 4; b++) to[b * bytes + 1] = to[b * bytes + 3] = 0x80;
-    }
-    r.p0 = buffer;
-    r.p1 = buffer + room;
-    r.p2 = buffer + 2 * room;
-    r.p3 = buffer + 3 * room;
-    return r;
-}
-
-MV512_FN mv512_column mv512_column_at(const ch_q8 *x, size_t b) {
-    mv512_column c;
-    c.q = (const uint8_t *)(x->q + 32 * b);
-    c.d = (const uint8_t *)(x->d + b);
-    c.sx = (const uint8_t *)(x->sx + b);
-    c.sx16 = (const uint8_t *)(x->sx16 + 2 * b);
-    c.s32 = (const uint8_t *)(x->s32 + b);
-    c.s16 = (const uint8_t *)(x->s16 + 2 * b);
-    return c;
-}
-
 // One tile times all columns. `one` (a constant) keeps a single column's accumulator in a register.
 MV512_FN void mv512_columns(ch_type type, bool one, const mv512_tile *t, const ch_mm_args *a,
                             const ch_q8 *x, size_t b, __m512 *acc) {
-    mv512_column column = mv512_column_at(x, b);
+    mv_column column = mv_column_at(x, b);
     if (one) {
         *acc = mv512_multiply(type, t, &column, *acc);
         return;
     }
     for (int32_t c = 0; c < a->n; c++) {
         acc[c] = mv512_multiply(type, t, &column, acc[c]);
-        column.q += a->x_stride;
-        column.d += a->x_stride;
-        column.sx += a->x_stride;
-        column.sx16 += a->x_stride;
-        column.s32 += a->x_stride;
-        column.s16 += a->x_stride;
+        mv_column_next(&column, a->x_stride);
     }
 }
 
 // Four rows times all columns.
 MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q8 *x, int32_t r,
                          int32_t row1) {
-    const bool is_k = mv512_is_k(type);
-    const size_t block = mv512_block_bytes(type), bytes = is_k ? block : 4 * block;
+    const bool is_k = mv_is_k(type);
+    const size_t block = mv_block_bytes(type), bytes = is_k ? block : 4 * block;
     const int32_t blocks = a->k / 32;
-    uint8_t buffer[4 * 4 * sizeof(ch_block_q8_0)];
-    mv512_rows rows = mv512_rows_at(a, r, row1);
-    mv512_ahead ahead =
-        mv512_ahead_at(rows.p0, (size_t)blocks * block / (is_k ? 8 : 1), a->w_stride);
+    uint8_t buffer[MV_TAIL_BYTES];
+    mv_rows rows = mv_rows_at(a, r, row1);
+    mv_ahead ahead = mv_ahead_at(rows.p0, (size_t)blocks * block / (is_k ? 8 : 1), a->w_stride);
     mv512_tile tile;
     __m512 acc[CH_MATVEC_COLUMNS], acc1 = _mm512_setzero_ps();
     if (!one)
         for (int32_t c = 0; c < a->n; c++) acc[c] = _mm512_setzero_ps();
     for (int32_t b = 0; b < blocks; b += is_k ? 8 : 4) {
-        mv512_ahead_step(&ahead, bytes);
+        mv_ahead_step(&ahead, bytes);
         if (is_k) {
             mv512_super super;
             mv512_super_read(type, &rows, &super);
@@ -685,15 +541,12 @@ MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q
             mv512_super_scales(type, &super, 1, &tile);
             mv512_columns(type, one, &tile, a, x, (size_t)b + 4, one ? &acc1 : acc);
         } else {
-            if (CH_UNLIKELY(blocks - b < 4)) rows = mv512_tail(rows, blocks - b, block, buffer);
+            if (CH_UNLIKELY(blocks - b < 4)) rows = mv_tail(rows, blocks - b, block, buffer);
             mv512_unpack(type, &rows, 0, &tile);
             mv512_scales(type, &rows, &tile);
             mv512_columns(type, one, &tile, a, x, (size_t)b, one ? &acc1 : acc);
         }
-        rows.p0 += bytes;
-        rows.p1 += bytes;
-        rows.p2 += bytes;
-        rows.p3 += bytes;
+        mv_rows_step(&rows, bytes);
     }
     if (one) {
         mv512_store(a, r, row1, 0, mv512_add_lanes(acc1));
@@ -726,10 +579,6 @@ MV512_QUANT(Q6_K, q6_k)
 
 // ---- float types
 
-CH_FORCE_INLINE size_t mv512_float_bytes(ch_type type) {
-    return type == CH_TYPE_F32 ? 4 : 2;
-}
-
 // 16 weights; of the masked ones alone the bytes are read.
 MV512_FN __m512 mv512_load16(ch_type type, bool all, __mmask16 mask, const uint8_t *p) {
     if (type == CH_TYPE_F32) return all ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(mask, p);
@@ -757,9 +606,9 @@ MV512_FN void mv512_fma4(bool all, __mmask16 mask, const __m512 *w, const float 
 }
 
 // 32 weights (those in the mask, unless `all`) of four rows times all columns.
-MV512_FN void mv512_float_step(ch_type type, bool one, bool all, uint32_t mask, const mv512_rows *r,
+MV512_FN void mv512_float_step(ch_type type, bool one, bool all, uint32_t mask, const mv_rows *r,
                                const ch_mm_args *a, const float *x, __m512 *acc) {
-    const size_t next = 16 * mv512_float_bytes(type);
+    const size_t next = 16 * mv_block_bytes(type);
     __mmask16 m0 = (__mmask16)mask, m1 = (__mmask16)(mask >> 16);
     __m512 w[4], v[4];
     w[0] = mv512_load16(type, all, m0, r->p0);
@@ -788,23 +637,19 @@ MV512_FN __m128 mv512_sum16(__m512 a, __m512 b, __m512 c, __m512 d) {
 
 MV512_FN void mv512_float_four(ch_type type, bool one, const ch_mm_args *a, int32_t r,
                                int32_t row1) {
-    const size_t bytes = 32 * mv512_float_bytes(type);
+    const size_t bytes = 32 * mv_block_bytes(type);
     const float *x = (const float *)(const void *)a->x;
-    mv512_rows rows = mv512_rows_at(a, r, row1);
-    mv512_ahead ahead =
-        mv512_ahead_at(rows.p0, (size_t)a->k * mv512_float_bytes(type), a->w_stride);
+    mv_rows rows = mv_rows_at(a, r, row1);
+    mv_ahead ahead = mv_ahead_at(rows.p0, (size_t)a->k * mv_block_bytes(type), a->w_stride);
     __m512 acc[4 * CH_MATVEC_COLUMNS];
     const int32_t n = one ? 1 : a->n;
     int32_t k = a->k;
     for (int32_t i = 0; i < 4 * n; i++) acc[i] = _mm512_setzero_ps();
     for (; k >= 32; k -= 32) {
-        mv512_ahead_step(&ahead, bytes);
+        mv_ahead_step(&ahead, bytes);
         mv512_float_step(type, one, true, 0, &rows, a, x, acc);
         x += 32;
-        rows.p0 += bytes;
-        rows.p1 += bytes;
-        rows.p2 += bytes;
-        rows.p3 += bytes;
+        mv_rows_step(&rows, bytes);
     }
     if (k > 0) mv512_float_step(type, one, false, (1u << k) - 1, &rows, a, x, acc);
     for (int32_t c = 0; c < n; c++)
@@ -831,7 +676,10 @@ MV512_FLOAT(BF16, bf16)
 #undef MV512_BYTES
 #undef MV512_NONE
 #undef MV512_WORDS
-#undef MV512_AHEAD
 #undef MV512_FN
 #undef MV512_TARGET
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #endif
