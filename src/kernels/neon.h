@@ -20,10 +20,8 @@
 // Function attribute for sdot. The spellings differ: gcc's assembler wants the architecture too.
 #if defined(__clang__)
 #define CH_NEON_DOTPROD CH_TARGET("dotprod")
-#define CH_UNROLL       _Pragma("clang loop unroll(full)")
 #else
 #define CH_NEON_DOTPROD CH_TARGET("arch=armv8.2-a+dotprod")
-#define CH_UNROLL       _Pragma("GCC unroll 16")
 #endif
 
 // What is constant for a type. Every use is inlined, so that the branches on it vanish.
