@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 // ---- buffers
-// -------------------------------------------------------------------------------------------------------------
 
 static void *gb_alloc(size_t bytes) {
     void *memory = aligned_alloc(64, ch_round_up(bytes + !bytes, 64));
@@ -53,7 +52,6 @@ void gb_close(gguf_builder *builder) {
 }
 
 // ---- keys
-// ----------------------------------------------------------------------------------------------------------------
 
 void gb_key(gguf_builder *builder, const char *key, uint32_t kind) {
     gb_string(&builder->meta, key, strlen(key));
@@ -108,7 +106,6 @@ void gb_meta_array(gguf_builder *builder, const char *key, uint32_t element_kind
 }
 
 // ---- tensors
-// -------------------------------------------------------------------------------------------------------------
 
 void gb_info(gguf_builder *builder, const char *name, uint32_t dims, const uint64_t *shape,
              uint32_t type, uint64_t offset) {
@@ -225,7 +222,6 @@ const uint8_t *gb_finish(gguf_builder *builder, size_t *bytes) {
 }
 
 // ---- a whole model
-// -------------------------------------------------------------------------------------------------------
 
 typedef struct gb_maker {
     gguf_builder *builder;
