@@ -56,7 +56,6 @@ extern "C" {
 const char *chord_version(void);
 
 // ---- errors
-// ---------------------------------------------------------------------------------------------------------
 
 // X(code, number, short text). The numbers never change.
 #define CHORD_RESULTS(X)                                                                           \
@@ -86,7 +85,6 @@ typedef struct chord_error {
 } chord_error;
 
 // ---- model
-// ----------------------------------------------------------------------------------------------------------
 
 typedef struct chord_model chord_model;
 
@@ -153,7 +151,6 @@ typedef struct chord_meta_info {
 chord_result chord_model_get_meta(const chord_model *model, int32_t i, chord_meta_info *info);
 
 // ---- tokens
-// ---------------------------------------------------------------------------------------------------------
 
 typedef int32_t chord_token;
 
@@ -198,7 +195,6 @@ size_t chord_token_text(const chord_model *model, chord_token token, bool specia
 bool chord_token_is_end(const chord_model *model, chord_token token);
 
 // ---- plan and session
-// -----------------------------------------------------------------------------------------------
 
 typedef struct chord_session chord_session;
 
@@ -236,8 +232,8 @@ typedef struct chord_session_desc {
     uint64_t
         memory_budget; // 0: none. Else the arena is at most that: a context of 0 becomes the
                        // largest that fits, and what cannot fit is refused with what it would need
-    const char *cpu; // highest instruction set to use: "c", "avx2", "avxvnni", "avx512", "neon",
-                     // "dotprod", "i8mm"; NULL: the best there is
+    const char *cpu;   // highest instruction set to use: "c", "avx2", "avxvnni", "avx512", "neon",
+                       // "dotprod", "i8mm"; NULL: the best there is
     chord_sampler sampler;
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
                   // chord's own
@@ -358,7 +354,6 @@ void chord_session_get_stats(const chord_session *session, chord_stats *stats);
 void chord_session_hash(chord_session *session, bool on);
 
 // ---- looking inside
-// -------------------------------------------------------------------------------------------------
 
 typedef struct chord_op_info {
     char name[48];      // "blk.3.attn_q"

@@ -10,7 +10,6 @@ double gb_cpu_seconds(void) {
 }
 
 // ---- buffers
-// -------------------------------------------------------------------------------------------------------------
 
 static void *gb_alloc(size_t bytes) {
     void *memory = aligned_alloc(64, ch_round_up(bytes + !bytes, 64));
@@ -58,7 +57,6 @@ void gb_close(gguf_builder *builder) {
 }
 
 // ---- keys
-// ----------------------------------------------------------------------------------------------------------------
 
 void gb_key(gguf_builder *builder, const char *key, uint32_t kind) {
     gb_string(&builder->meta, key, strlen(key));
@@ -113,7 +111,6 @@ void gb_meta_array(gguf_builder *builder, const char *key, uint32_t element_kind
 }
 
 // ---- tensors
-// -------------------------------------------------------------------------------------------------------------
 
 void gb_info(gguf_builder *builder, const char *name, uint32_t dims, const uint64_t *shape,
              uint32_t type, uint64_t offset) {
@@ -230,7 +227,6 @@ const uint8_t *gb_finish(gguf_builder *builder, size_t *bytes) {
 }
 
 // ---- a whole model
-// -------------------------------------------------------------------------------------------------------
 
 typedef struct gb_maker {
     gguf_builder *builder;

@@ -30,4 +30,25 @@ while read -r line; do
     fi
 done < "$work/commands"
 [ $number -gt 0 ] || fail "the README has commands"
+
+# The example compiles without a warning, is short, and writes what the program writes.
+lines=$(wc -l < example.c)
+if [ "$lines" -gt 0 ] && [ "$lines" -le 25 ]; then
+    pass "the example has at most 25 lines"
+else
+    fail "the example has at most 25 lines" "it has $lines"
+fi
+if "$CC" -fsyntax-only -Wall -Wextra -Werror -I build example.c 2> "$work/err"; then
+    pass "the example compiles without a warning"
+else
+    fail "the example compiles without a warning" "$(head -n 5 "$work/err")"
+fi
+build/example model.gguf > "$work/a"
+build/chord run -m model.gguf -p "Once upon a time" -n 64 --temp 0 -q > "$work/b"
+if [ -s "$work/a" ] && cmp -s "$work/a" "$work/b"; then
+    pass "the example writes what the program writes"
+else
+    fail "the example writes what the program writes" "$(head -n 3 "$work/a")" \
+        "$(head -n 3 "$work/b")"
+fi
 finish

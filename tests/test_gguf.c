@@ -76,7 +76,6 @@ static void expect_bytes(const char *what, const void *bytes, size_t count, chor
 static const uint64_t shape_64x4[4] = {64, 4, 1, 1};
 
 // ---- what is accepted
-// ----------------------------------------------------------------------------------------------------
 
 Test(gguf, reads_what_the_builder_wrote) {
     gguf_builder b;
@@ -174,7 +173,6 @@ Test(gguf, reads_tensors_in_any_order_of_offsets) {
 }
 
 // ---- the header
-// ----------------------------------------------------------------------------------------------------------
 
 Test(gguf, rejects_each_bad_header_field) {
     static const struct {
@@ -280,7 +278,6 @@ Test(gguf, rejects_truncation_at_every_byte) {
 }
 
 // ---- keys and values
-// -----------------------------------------------------------------------------------------------------
 
 // One broken key: its bytes, and what must be said about it.
 typedef struct bad_key {
@@ -469,7 +466,6 @@ Test(gguf, walks_ten_million_strings) {
 }
 
 // ---- tensors
-// -------------------------------------------------------------------------------------------------------------
 
 Test(gguf, rejects_each_bad_tensor) {
     static const struct {
@@ -690,7 +686,6 @@ Test(gguf, counts_that_change_between_the_passes_are_refused) {
 }
 
 // ---- getters
-// -------------------------------------------------------------------------------------------------------------
 
 static void write_values(gguf_builder *b) {
     int8_t i8 = -5;
@@ -804,7 +799,6 @@ Test(gguf, getters_give_values_and_name_what_is_wrong) {
 }
 
 // ---- random damage
-// -------------------------------------------------------------------------------------------------------
 
 // Whatever byte changes, the reader ends with OK or with a sentence, and reads nothing outside.
 Test(gguf, survives_any_damaged_byte) {

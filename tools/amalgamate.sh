@@ -95,12 +95,23 @@ BEGIN {
     print "#endif"
     print "#ifndef CHORD_AMALGAMATED"
     print "#define CHORD_AMALGAMATED"
+    # What _mm512_undefined_epi32 gives is not initialized on purpose; g++ 12 tells its users so
+    # (https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105593).
+    print "#if defined(__GNUC__) && !defined(__clang__)"
+    print "#pragma GCC diagnostic push"
+    print "#pragma GCC diagnostic ignored \"-Wuninitialized\""
+    print "#pragma GCC diagnostic ignored \"-Wmaybe-uninitialized\""
+    print "#endif"
     n = split(sources, list, " ")
     for (i = 1; i <= n; i++) {
         print ""
         print "// ==== " list[i]
         put(list[i])
     }
+    print ""
+    print "#if defined(__GNUC__) && !defined(__clang__)"
+    print "#pragma GCC diagnostic pop"
+    print "#endif"
     print "#endif"
     print "#endif"
     print ""

@@ -47,7 +47,7 @@
 #else
 #define CH_UNROLL _Pragma("GCC unroll 32")
 #endif
-#define CH_PREFETCH(p)       __builtin_prefetch((const void *)(p), 0, 3)
+#define CH_PREFETCH(p) __builtin_prefetch((const void *)(p), 0, 3)
 
 #if defined(__x86_64__)
 #define CH_X86 1

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 // ---- files
-// ----------------------------------------------------------------------------------------------------------
 
 static ch_os_status os_status(int code) {
     if (code == ENOENT || code == ENOTDIR) return CH_OS_NOT_FOUND;
@@ -57,7 +56,6 @@ CH_FN void ch_os_unmap_file(ch_os_map *map) {
 }
 
 // ---- memory
-// ---------------------------------------------------------------------------------------------------------
 
 CH_FN void *ch_os_memory_take(size_t bytes) {
     if (bytes == 0) return NULL;
@@ -75,7 +73,6 @@ CH_FN void ch_os_memory_release(void *memory, size_t bytes) {
 }
 
 // ---- clock
-// ----------------------------------------------------------------------------------------------------------
 
 CH_FN double ch_os_seconds(void) {
     struct timespec now;
@@ -84,7 +81,6 @@ CH_FN double ch_os_seconds(void) {
 }
 
 // ---- cores
-// ----------------------------------------------------------------------------------------------------------
 
 #if defined(__linux__)
 
@@ -150,7 +146,6 @@ CH_FN int32_t ch_os_cores(void) {
 #endif
 
 // ---- threads
-// --------------------------------------------------------------------------------------------------------
 
 static void *os_thread_main(void *user) {
     const ch_os_thread_start *start = (const ch_os_thread_start *)user;

@@ -8,7 +8,6 @@ enum {
 };
 
 // ---- sharing work
-// ---------------------------------------------------------------------------------------------------
 //
 // The units of an op are cut into one contiguous range per lane. A lane takes its own range in
 // grains, front to back (long streams for the prefetchers), then helps with the ranges of others: a
@@ -49,7 +48,6 @@ static bool exec_share_next(exec_share *s, int32_t *first, int32_t *end) {
 }
 
 // ---- ops
-// ------------------------------------------------------------------------------------------------------------
 
 static float *exec_f32(ch_exec *x, uint64_t offset) {
     return (float *)(void *)(x->arena + offset);
@@ -228,7 +226,6 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
 }
 
 // ---- the walk
-// -------------------------------------------------------------------------------------------------------
 
 static void exec_op(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     switch ((ch_op_kind)op->kind) {

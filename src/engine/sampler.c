@@ -5,7 +5,6 @@
 enum { SAMPLER_STREAM = 54, SAMPLER_DEFAULT_WINDOW = 64 };
 
 // ---- random numbers
-// -------------------------------------------------------------------------------------------------
 
 CH_FN uint32_t ch_random_next(ch_random *random) {
     uint64_t old = random->state;
@@ -23,7 +22,6 @@ CH_FN void ch_random_seed(ch_random *random, uint64_t seed) {
 }
 
 // ---- candidates
-// -----------------------------------------------------------------------------------------------------
 
 static bool sampler_before(ch_candidate a, ch_candidate b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);

@@ -29,7 +29,6 @@ struct chord_session {
 };
 
 // ---- planning
-// -------------------------------------------------------------------------------------------------------
 
 static ch_engine_sizes session_sizes(void) {
     ch_engine_sizes sizes;
@@ -62,7 +61,6 @@ chord_result chord_plan(const chord_model *model, const chord_session_desc *desc
 }
 
 // ---- opening
-// --------------------------------------------------------------------------------------------------------
 
 // Takes every region in the plan's order. The offsets come out as planned, or it is a bug that a
 // test catches.
@@ -165,7 +163,6 @@ const chord_token *chord_session_tokens(const chord_session *session, int32_t *c
 }
 
 // ---- evaluating
-// -----------------------------------------------------------------------------------------------------
 
 // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
 static void session_hash_logits(chord_session *s) {
@@ -269,7 +266,6 @@ const float *chord_session_logits(const chord_session *s, int32_t row) {
 }
 
 // ---- text
-// -----------------------------------------------------------------------------------------------------------
 
 chord_result chord_session_prompt(chord_session *s, const char *text, unsigned flags) {
     if (!text) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "text is NULL");
@@ -417,7 +413,6 @@ chord_result chord_session_generate(chord_session *s, const chord_generate_desc 
 }
 
 // ---- looking inside
-// -------------------------------------------------------------------------------------------------
 
 void chord_session_get_stats(const chord_session *session, chord_stats *stats) {
     *stats = session->stats;

@@ -37,7 +37,6 @@
 #include <math.h>
 
 // ---- tensor types
-// ---------------------------------------------------------------------------------------------------
 
 typedef enum ch_type {
 #define CH_TYPE(NAME, name, id, elements, bytes, activation) CH_TYPE_##NAME,
@@ -69,7 +68,6 @@ CH_INLINE size_t ch_row_bytes(ch_type type, int64_t k) {
 }
 
 // ---- quantized activations
-// ------------------------------------------------------------------------------------------
 //
 // One record holds `group` columns of k activations: 1 (a row, for matvec) or CH_GROUP
 // (interleaved, for gemm). k is a multiple of 32; kp is k rounded up to 128; all of the padding is
@@ -114,7 +112,6 @@ CH_INLINE ch_q8 ch_q8_view(const void *record, int32_t k, int32_t group) {
 }
 
 // ---- families
-// -------------------------------------------------------------------------------------------------------
 
 // y[c][r] = dot(row r of w, column c of x) for r in row0..row1 and all n columns.
 //
@@ -267,7 +264,6 @@ CH_INLINE float ch_exp(float x) {
 }
 
 // ---- the kernel list
-// ------------------------------------------------------------------------------------------------
 
 // What a CPU offers, as bits. A kernel's row names all that it needs.
 enum {

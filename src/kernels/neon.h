@@ -19,16 +19,13 @@
 #include <arm_neon.h>
 
 // Function attributes for sdot and smmla. The spellings differ: gcc's assembler wants the
-// architecture too. CH_UNROLL is for loops of few, constant turns: clang must not unroll them
-// before what they are in is inlined and the count known, hence "full".
+// architecture too.
 #if defined(__clang__)
 #define CH_NEON_DOTPROD CH_TARGET("dotprod")
 #define CH_NEON_I8MM    CH_TARGET("i8mm")
-#define CH_UNROLL       _Pragma("clang loop unroll(full)")
 #else
 #define CH_NEON_DOTPROD CH_TARGET("arch=armv8.2-a+dotprod")
 #define CH_NEON_I8MM    CH_TARGET("arch=armv8.2-a+dotprod+i8mm")
-#define CH_UNROLL       _Pragma("GCC unroll 16")
 #endif
 
 // What is constant for a type. Every use is inlined, so that the branches on it vanish.

@@ -6,7 +6,6 @@
 #include "kernels.h"
 
 // ---- what the weights of a block of 32 are
-// --------------------------------------------------------------------------
 
 // weight i = scale[i / 16] * q[i] + offset[i / 16]
 typedef struct ref_block {
@@ -146,7 +145,6 @@ static void ref_read_q6_k(const uint8_t *row, int32_t b, ref_block *out) {
 }
 
 // ---- dequantize
-// -----------------------------------------------------------------------------------------------------
 
 static void ref_dequantize(ref_read_fn *read, const uint8_t *row, float *y, int32_t k) {
     ref_block block;
@@ -172,7 +170,6 @@ CH_FN void ch_dequantize_bf16__c(const uint8_t *row, float *y, int32_t k) {
 }
 
 // ---- matvec and gemm
-// ------------------------------------------------------------------------------------------------
 
 // The canonical quantized dot: see the top of kernels.h. The column is number c of a record of
 // `group` columns.
@@ -288,7 +285,6 @@ REF_FLOAT(bf16)
 #undef REF_FLOAT
 
 // ---- quantize
-// -------------------------------------------------------------------------------------------------------
 
 // Rounds to the nearest integer, ties to even, within -127..127; NaN gives -127.
 static int32_t ref_round_q8(float v) {
@@ -338,7 +334,6 @@ CH_FN void ch_quantize_q8__c(const float *x, size_t x_stride, int32_t cols, int3
 }
 
 // ---- norm, glu, rope
-// ------------------------------------------------------------------------------------------------
 
 CH_FN void ch_rmsnorm__c(const float *x, const float *w, float eps, int32_t k, float *y) {
     float acc[16] = {0};
@@ -365,7 +360,6 @@ CH_FN void ch_rope__c(float *x, int32_t heads, int32_t head_dim, int32_t pairs, 
 }
 
 // ---- KV cache
-// -------------------------------------------------------------------------------------------------------
 
 CH_FN void ch_kv_store_f32__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
                               int32_t capacity, int32_t position, uint8_t *k_cache,
@@ -412,7 +406,6 @@ CH_FN void ch_kv_store_q8_0__c(const float *k, const float *v, int32_t head_dim,
 }
 
 // ---- attention
-// ------------------------------------------------------------------------------------------------------
 
 // The score of one query against the key at a position.
 static float ref_score(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t position) {

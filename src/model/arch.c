@@ -18,7 +18,6 @@ CH_FN const char *ch_place_name(ch_place place) {
 }
 
 // ---- hyper-parameters
-// -----------------------------------------------------------------------------------------------
 
 // Collects numbers under "<architecture>."; the first failure stays.
 typedef struct arch_reader {
@@ -177,7 +176,6 @@ CH_FN chord_result ch_arch_read(const ch_gguf *gguf, const ch_vocab *vocab, ch_w
 }
 
 // ---- binding
-// --------------------------------------------------------------------------------------------------------
 
 typedef struct arch_binder {
     const ch_gguf *gguf;
@@ -312,7 +310,6 @@ CH_FN chord_result ch_arch_bind(const ch_gguf *gguf, ch_arena *arena, ch_weights
 }
 
 // ---- rope
-// -----------------------------------------------------------------------------------------------------------
 
 // The dimension pair (as a real number) that turns `turns` times over the original context.
 static double arch_yarn_pair(const ch_hparams *hp, double turns) {

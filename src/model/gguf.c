@@ -11,7 +11,6 @@
 #include <stdio.h>
 
 // ---- the cursor
-// ----------------------------------------------------------------------------------------------------------
 
 typedef struct gguf_cursor {
     const uint8_t *data;
@@ -97,7 +96,6 @@ static chord_result gguf_string(gguf_cursor *cursor, const char *what, ch_gguf_t
 }
 
 // ---- kinds and types
-// -----------------------------------------------------------------------------------------------------
 
 typedef struct gguf_kind_info {
     const char *name;
@@ -154,7 +152,6 @@ static const char *gguf_foreign_type(uint32_t id) {
 }
 
 // ---- header
-// --------------------------------------------------------------------------------------------------------------
 
 // Files that are often taken for GGUF, by their first bytes.
 static const char *gguf_recognise(const uint8_t *data, uint64_t bytes) {
@@ -263,7 +260,6 @@ static chord_result gguf_header(gguf_cursor *cursor, gguf_layout *layout) {
 }
 
 // ---- metadata
-// ------------------------------------------------------------------------------------------------------------
 
 // Keys are ASCII by the format. `tensor names` may hold anything but control characters.
 static chord_result gguf_check_name(const gguf_cursor *cursor, ch_gguf_text name, size_t limit,
@@ -387,7 +383,6 @@ static chord_result gguf_walk_meta(gguf_cursor *cursor, gguf_layout *layout, ch_
 }
 
 // ---- tensors
-// -------------------------------------------------------------------------------------------------------------
 
 // Dimensions, type and size of one tensor. The product of the dimensions stays below 2^63.
 static chord_result gguf_shape(gguf_cursor *cursor, ch_gguf_tensor *tensor) {
@@ -473,7 +468,6 @@ static chord_result gguf_walk_tensors(gguf_cursor *cursor, gguf_layout *layout, 
 }
 
 // ---- both passes
-// ---------------------------------------------------------------------------------------------------------
 
 static uint32_t gguf_slots(int32_t count) {
     uint32_t slots = 2;
@@ -629,7 +623,6 @@ CH_FN chord_result ch_gguf_read(const uint8_t *data, uint64_t bytes, const ch_gg
 }
 
 // ---- looking up
-// ----------------------------------------------------------------------------------------------------------
 
 CH_FN bool ch_gguf_text_is(ch_gguf_text text, const char *what) {
     size_t bytes = strlen(what);
@@ -756,7 +749,6 @@ CH_FN chord_result ch_gguf_get_text(const ch_gguf *gguf, const char *key, bool r
 }
 
 // ---- sorting
-// -------------------------------------------------------------------------------------------------------------
 
 // Restores the heap (largest key on top) below `at` in the first n entries.
 static void gguf_sift(uint32_t *indices, uint32_t n, uint32_t at, ch_sort_key_fn *key,

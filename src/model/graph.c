@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 // ---- building
-// -------------------------------------------------------------------------------------------------------
 
 // One pass over the ops serves both measuring (ops == NULL) and building. Buffers are named while
 // walking; all blocks use the same ones, so a lifetime is a range of phases within one block.
@@ -228,7 +227,6 @@ static void graph_walk(graph_builder *g) {
 }
 
 // ---- placing activations
-// --------------------------------------------------------------------------------------------
 
 // Bytes of a buffer. Rows of floats and records both stand for the batch in whole groups, since the
 // number of tokens decides only at run time whether rows stand alone or in groups.
@@ -332,7 +330,6 @@ CH_FN void ch_graph_build(const ch_weights *weights, const ch_graph_config *conf
 }
 
 // ---- for people
-// -----------------------------------------------------------------------------------------------------
 
 CH_FN const char *ch_op_kind_name(ch_op_kind kind) {
     static const char *const names[CH_OP_KIND_COUNT] = {

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 // ---- opening
-// --------------------------------------------------------------------------------------------------------
 
 static chord_result model_map(const char *path, ch_os_map *map, chord_error *error) {
     char shown[128];
@@ -135,7 +134,6 @@ void chord_model_close(chord_model *model) {
 }
 
 // ---- questions
-// ------------------------------------------------------------------------------------------------------
 
 void chord_model_get_info(const chord_model *model, chord_model_info *info) {
     const ch_hparams *hp = &model->weights.hp;
@@ -256,7 +254,6 @@ chord_result chord_model_get_meta(const chord_model *model, int32_t i, chord_met
 }
 
 // ---- tokens
-// ---------------------------------------------------------------------------------------------------------
 
 static chord_result model_needs_vocab(const chord_model *model, chord_error *error) {
     if (model->vocab.count) return CHORD_OK;

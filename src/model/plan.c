@@ -37,7 +37,6 @@ static uint64_t plan_matrix_bytes(const ch_weights *weights) {
 }
 
 // ---- choosing
-// -------------------------------------------------------------------------------------------------------
 
 static chord_result plan_choose(const ch_weights *weights, const chord_session_desc *desc,
                                 ch_plan *plan, chord_error *error) {
@@ -85,7 +84,6 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
 }
 
 // ---- laying out
-// -----------------------------------------------------------------------------------------------------
 
 // All sizes are bounded before they get here (dimensions at most 2^24 a row, contexts 2^24, 1024
 // blocks), so only the KV cache's product is checked.

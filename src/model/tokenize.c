@@ -61,7 +61,6 @@ static void tok_emit(tok_run *run, int32_t token) {
 }
 
 // ---- characters
-// ----------------------------------------------------------------------------------------------------------
 
 // Bytes of the UTF-8 character at `text`; 1 where there is no valid one (RFC 3629: no overlong
 // forms, no surrogates, nothing above U+10FFFF).
@@ -85,7 +84,6 @@ static bool tok_is_mark(const char *text, size_t bytes) {
 }
 
 // ---- the heap of pairs
-// ---------------------------------------------------------------------------------------------------
 
 static bool tok_before(const tok_word *word, int32_t a, int32_t b) {
     float x = word->symbols[a].score, y = word->symbols[b].score;
@@ -125,7 +123,6 @@ static void tok_remove(tok_word *word, int32_t symbol) {
 }
 
 // ---- one word
-// ------------------------------------------------------------------------------------------------------------
 
 static int32_t tok_find(const tok_word *word, uint32_t offset, uint32_t bytes) {
     if (bytes > word->vocab->longest) return -1;
@@ -244,7 +241,6 @@ static chord_result tok_word_done(tok_run *run, const char *text, size_t text_by
 }
 
 // ---- fragments
-// -----------------------------------------------------------------------------------------------------------
 
 // Text without special tokens, at least a byte of it, cut into words.
 static chord_result tok_fragment(tok_run *run, const char *text, size_t text_bytes, bool prefix) {
@@ -319,7 +315,6 @@ static chord_result tok_text(tok_run *run, const char *text, size_t text_bytes) 
 }
 
 // ---- the whole
-// -----------------------------------------------------------------------------------------------------------
 
 CH_FN size_t ch_vocab_scratch(const ch_vocab *vocab, size_t text_bytes) {
     (void)vocab;

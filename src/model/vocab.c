@@ -105,7 +105,6 @@ CH_FN chord_result ch_vocab_measure(const ch_gguf *gguf, uint64_t *table_bytes,
 }
 
 // ---- the tables
-// ----------------------------------------------------------------------------------------------------------
 
 // Where each token stands. The lengths come from the file once more, so they are bounded once more.
 static chord_result vocab_read_tokens(const vocab_arrays *arrays, uint32_t *start, uint16_t *bytes,
@@ -146,7 +145,6 @@ static chord_result vocab_read_scores(const vocab_arrays *arrays, float *score,
 }
 
 // ---- the lookup table
-// ----------------------------------------------------------------------------------------------------
 
 static uint32_t vocab_hash(const char *text, size_t bytes) {
     uint32_t hash = CH_HASH_START;
@@ -213,7 +211,6 @@ static chord_result vocab_fill_slots(ch_vocab *vocab, uint32_t *slots, chord_err
 }
 
 // ---- special tokens
-// ------------------------------------------------------------------------------------------------------
 
 static int vocab_hex(char c) {
     if (c >= '0' && c <= '9') return c - '0';
@@ -315,7 +312,6 @@ static chord_result vocab_read_flags(const ch_gguf *gguf, ch_vocab *vocab, chord
 }
 
 // ---- reading
-// -------------------------------------------------------------------------------------------------------------
 
 CH_FN chord_result ch_vocab_read(const ch_gguf *gguf, ch_arena *arena, ch_vocab *vocab,
                                  chord_error *error) {
@@ -363,7 +359,6 @@ CH_FN chord_result ch_vocab_read(const ch_gguf *gguf, ch_arena *arena, ch_vocab 
 }
 
 // ---- tokens to text
-// ------------------------------------------------------------------------------------------------------
 
 CH_FN bool ch_vocab_is_end(const ch_vocab *vocab, chord_token token) {
     for (int32_t i = 0; i < vocab->end_count; i++)
