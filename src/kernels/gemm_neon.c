@@ -133,12 +133,16 @@ CH_FORCE_INLINE void gmn_pair(const ch_q8 *x, int32_t k, int8_t *to) {
 #define GMN_COLUMNS(M)                                                                             \
     M(0, 0, 0) M(1, 0, 1) M(2, 0, 2) M(3, 0, 3) M(4, 1, 0) M(5, 1, 1) M(6, 1, 2) M(7, 1, 3)
 
-// t = sums over 4 * `steps` values of k.
-CH_FORCE_INLINE void gmn_dot(const int8_t *w, const int8_t *x, int steps, bool i8mm, int32x4_t *t) {
+// t = sums over 4 * `steps` values of k. Passed on as a pointer to what inlines it, since no
+// function may hold instructions that it is not allowed, even where they are never reached.
+typedef void gmn_dot_fn(const int8_t *w, const int8_t *x, int steps, int32x4_t *t);
+
+CH_FORCE_INLINE CH_NEON_DOTPROD void gmn_dot_sdot(const int8_t *w, const int8_t *x, int steps,
+                                                  int32x4_t *t) {
     CH_UNROLL
     for (int v = 0; v < 8; v++) t[v] = vdupq_n_s32(0);
     CH_UNROLL
-    for (int i = 0; !i8mm && i < steps; i++) {
+    for (int i = 0; i < steps; i++) {
         int8x16_t wv = vld1q_s8(w + 16 * i);
         int8x16_t xv[2] = {vld1q_s8(x + 32 * i), vld1q_s8(x + 32 * i + 16)};
 #define GMN_SDOT(c, half, lane)                                                                    \
@@ -146,8 +150,14 @@ CH_FORCE_INLINE void gmn_dot(const int8_t *w, const int8_t *x, int steps, bool i
         GMN_COLUMNS(GMN_SDOT)
 #undef GMN_SDOT
     }
+}
+
+CH_FORCE_INLINE CH_NEON_I8MM void gmn_dot_smmla(const int8_t *w, const int8_t *x, int steps,
+                                                int32x4_t *t) {
     CH_UNROLL
-    for (int i = 0; i8mm && i < steps; i += 2) {
+    for (int v = 0; v < 8; v++) t[v] = vdupq_n_s32(0);
+    CH_UNROLL
+    for (int i = 0; i < steps; i += 2) {
         int8x16_t wv[2], xv[4];
         CH_UNROLL
         for (int p = 0; p < 2; p++) wv[p] = vld1q_s8(w + 16 * i + 16 * p);
@@ -187,9 +197,9 @@ CH_FORCE_INLINE void gmn_add(float32x4_t *acc, const float32x4_t *u, const float
 }
 
 // The canon's accumulator number `residue`. q holds the columns' bytes, x the rest of the group.
-CH_FORCE_INLINE void gmn_residue(const nn_traits *type, bool i8mm, const gmn_strip *s,
-                                 const int8_t *q, const ch_q8 *x, int32_t blocks, int32_t residue,
-                                 float32x4_t *acc) {
+CH_FORCE_INLINE void gmn_residue(gmn_dot_fn *dot, const nn_traits *type, bool i8mm,
+                                 const gmn_strip *s, const int8_t *q, const ch_q8 *x,
+                                 int32_t blocks, int32_t residue, float32x4_t *acc) {
     CH_UNROLL
     for (int v = 0; v < 8; v++) acc[v] = vdupq_n_f32(0);
     for (int32_t b = residue; b < blocks; b += 4) {
@@ -198,12 +208,12 @@ CH_FORCE_INLINE void gmn_residue(const nn_traits *type, bool i8mm, const gmn_str
         int32x4_t t[8];
         float32x4_t u[8], rows[2];
         gmn_row_values(s->scale[0] + row, i8mm, rows);
-        gmn_dot(wb, qb, type->halves ? 4 : 8, i8mm, t);
+        dot(wb, qb, type->halves ? 4 : 8, t);
         CH_UNROLL
         for (int v = 0; v < 8; v++) u[v] = vmulq_f32(rows[v / 4], nn_to_f32(t[v], type->shift));
         if (type->halves) {
             gmn_row_values(s->scale[1] + row, i8mm, rows);
-            gmn_dot(wb + 64, qb + 128, 4, i8mm, t);
+            dot(wb + 64, qb + 128, 4, t);
             CH_UNROLL
             for (int v = 0; v < 8; v++)
                 u[v] = vfmaq_f32(u[v], rows[v / 4], nn_to_f32(t[v], type->shift));
@@ -241,29 +251,31 @@ CH_FORCE_INLINE void gmn_finish(const ch_mm_args *a, int32_t r, int32_t row1, in
 }
 
 // A strip, of rows r..., times the columns c0..c0 + n of one group.
-CH_FORCE_INLINE void gmn_tile(const nn_traits *type, bool i8mm, const ch_mm_args *a,
-                              const gmn_strip *s, const int8_t *q, const ch_q8 *x, int32_t r,
-                              int32_t row1, int32_t c0, int32_t n) {
+CH_FORCE_INLINE void gmn_tile(gmn_dot_fn *dot, const nn_traits *type, bool i8mm,
+                              const ch_mm_args *a, const gmn_strip *s, const int8_t *q,
+                              const ch_q8 *x, int32_t r, int32_t row1, int32_t c0, int32_t n) {
     float32x4_t sum[2][8], y[8];
     for (int32_t i = 0; i < 4; i++) { // accumulators 0, 2, 1, 3
         float32x4_t acc[8], *to = sum[i / 2];
-        gmn_residue(type, i8mm, s, q, x, a->k / 32, i / 2 + i % 2 * 2, acc);
+        gmn_residue(dot, type, i8mm, s, q, x, a->k / 32, i / 2 + i % 2 * 2, acc);
         CH_UNROLL
         for (int v = 0; v < 8; v++) to[v] = i % 2 ? vaddq_f32(to[v], acc[v]) : acc[v];
     }
     CH_UNROLL
     for (int v = 0; v < 8; v++) y[v] = vaddq_f32(sum[0][v], sum[1][v]);
-    CH_UNROLL
-    for (int c = 0; i8mm && c < 4; c++) { // to a vector for each column
-        sum[0][2 * c] = vuzp1q_f32(y[c], y[4 + c]);
-        sum[0][2 * c + 1] = vuzp2q_f32(y[c], y[4 + c]);
+    if (i8mm) { // to a vector for each column
+        CH_UNROLL
+        for (int c = 0; c < 4; c++) {
+            sum[0][2 * c] = vuzp1q_f32(y[c], y[4 + c]);
+            sum[0][2 * c + 1] = vuzp2q_f32(y[c], y[4 + c]);
+        }
     }
     const float32x4_t *columns = i8mm ? sum[0] : y;
     for (int32_t c = 0; c < n; c++) gmn_finish(a, r, row1, c0 + c, columns[c]);
 }
 
-CH_FORCE_INLINE void gmn_gemm(nn_unpack_fn *unpack, const nn_traits *type, bool i8mm,
-                              const ch_mm_args *a, int32_t row0, int32_t row1) {
+CH_FORCE_INLINE void gmn_gemm(nn_unpack_fn *unpack, gmn_dot_fn *dot, const nn_traits *type,
+                              bool i8mm, const ch_mm_args *a, int32_t row0, int32_t row1) {
     int32_t rows = gmn_rows(type, i8mm);
     gmn_strip end = gmn_strip_at(type, a->scratch, a->k, (size_t)rows / 4);
     for (int32_t r0 = row0; r0 < row1; r0 += rows) {
@@ -277,7 +289,7 @@ CH_FORCE_INLINE void gmn_gemm(nn_unpack_fn *unpack, const nn_traits *type, bool 
             if (i8mm) gmn_pair(&x, a->k, end.q);
             for (int32_t r = r0; r < r1; r += 4) {
                 gmn_strip s = gmn_strip_at(type, a->scratch, a->k, (size_t)(r - r0) / 4);
-                gmn_tile(type, i8mm, a, &s, i8mm ? end.q : x.q, &x, r, r1, c0,
+                gmn_tile(dot, type, i8mm, a, &s, i8mm ? end.q : x.q, &x, r, r1, c0,
                          CH_MIN(a->n - c0, CH_GROUP));
             }
         }
@@ -288,12 +300,12 @@ CH_FORCE_INLINE void gmn_gemm(nn_unpack_fn *unpack, const nn_traits *type, bool 
     CH_FN CH_NEON_DOTPROD void ch_gemm_##name##__dotprod(const ch_mm_args *a, int32_t row0,        \
                                                          int32_t row1) {                           \
         nn_traits type = {sizeof(ch_block_##name), super, halves, offsets, wide, shift};           \
-        gmn_gemm(nn_unpack_##name, &type, false, a, row0, row1);                                   \
+        gmn_gemm(nn_unpack_##name, gmn_dot_sdot, &type, false, a, row0, row1);                     \
     }                                                                                              \
     CH_FN CH_NEON_I8MM void ch_gemm_##name##__i8mm(const ch_mm_args *a, int32_t row0,              \
                                                    int32_t row1) {                                 \
         nn_traits type = {sizeof(ch_block_##name), super, halves, offsets, wide, shift};           \
-        gmn_gemm(nn_unpack_##name, &type, true, a, row0, row1);                                    \
+        gmn_gemm(nn_unpack_##name, gmn_dot_smmla, &type, true, a, row0, row1);                     \
     }
 CH_NEON_QUANT_TYPES(GMN_KERNEL)
 #undef GMN_KERNEL
