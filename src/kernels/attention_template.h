@@ -338,43 +338,34 @@ static AT_TARGET void AT(block_outputs)(AT(work) * w, int32_t chunk, int32_t q) 
         AT(outputs)(w, chunk, r, 1, CH_MAX(to, w->lo[r]), w->hi[r]);
 }
 
-// What rows q..q + n see of a chunk, together: lo <= j < hi, widened to multiples of 2 * LANES.
-// False when they see nothing of it.
+// What rows q..q + n see of a chunk, together: lo <= j < hi. False when they see nothing of it.
 static bool AT(seen)(const AT(work) * w, int32_t q, int32_t n, int32_t *lo, int32_t *hi) {
-    int32_t from = CH_KV_CHUNK, to = 0;
+    *lo = CH_KV_CHUNK;
+    *hi = 0;
     for (int32_t r = q; r < q + n; r++) {
         if (w->hi[r] <= w->lo[r]) continue;
-        from = CH_MIN(from, w->lo[r]);
-        to = CH_MAX(to, w->hi[r]);
+        *lo = CH_MIN(*lo, w->lo[r]);
+        *hi = CH_MAX(*hi, w->hi[r]);
     }
-    *lo = from / (2 * LANES) * (2 * LANES);
-    *hi = ch_ceil_div(to, 2 * LANES) * (2 * LANES);
-    return to > from;
+    return *hi > *lo;
 }
 
-// One chunk for all queries.
+// One chunk for all queries. Keys are taken in whole tiles of positions (what no query sees is
+// dropped with its score), values only as far as some query sees them.
 static AT_TARGET void AT(chunk)(AT(work) * w, int32_t chunk) {
+    const int32_t unit = 2 * LANES;
     int32_t lo = 0, hi = 0;
     for (int32_t r = 0; r < w->n; r++) {
         w->lo[r] = CH_MAX(w->first[r] - chunk, 0);
         w->hi[r] = CH_MIN(w->last[r] + 1 - chunk, CH_KV_CHUNK);
     }
     if (!AT(seen)(w, 0, w->n, &lo, &hi)) return;
-    if (w->convert) AT(widen_keys)(w, chunk, lo, hi);
-    for (int32_t q = 0, from, to; q < w->n; q += AT_BLOCK)
+    if (w->convert) AT(widen_keys)(w, chunk, lo / unit * unit, ch_ceil_div(hi, unit) * unit);
+    for (int32_t q = 0, from = 0, to = 0; q < w->n; q += AT_BLOCK)
         if (AT(seen)(w, q, CH_MIN(w->n - q, AT_BLOCK), &from, &to))
-            AT(scores)(w, chunk, q, from, to);
+            AT(scores)(w, chunk, q, from / unit * unit, ch_ceil_div(to, unit) * unit);
     AT(weights)(w);
-    if (w->whole < w->vd) {
-        // Only what some query sees: the other values may be anything, or not be there.
-        int32_t first = CH_KV_CHUNK, last = 0;
-        for (int32_t r = 0; r < w->n; r++) {
-            if (w->hi[r] <= w->lo[r]) continue;
-            first = CH_MIN(first, w->lo[r]);
-            last = CH_MAX(last, w->hi[r]);
-        }
-        AT(widen_values)(w, chunk, first, last);
-    }
+    if (w->whole < w->vd) AT(widen_values)(w, chunk, lo, hi);
     for (int32_t q = 0; q < w->n; q += AT_BLOCK) AT(block_outputs)(w, chunk, q);
 }
 
