@@ -128,7 +128,7 @@ static void ck_quantize(const float *x, int32_t n, int32_t k, int32_t group, uin
 // ---- matvec and gemm
 
 #define CK_MAX_ROWS 100
-#define CK_MAX_N    64
+#define CK_MAX_N    104
 #define CK_MAX_K    4096
 
 typedef struct ck_mm_case {
@@ -312,8 +312,24 @@ static void ck_mm_shapes(ck_mm_set *s, bool all) {
         ck_mm_place_x(s, a.n, &a);
         for (int32_t r = 0; r < row_count; r++) {
             if (ck_opt.quick && all && (r + i / 2) % 3 != 0) continue;
+            // Long rows cost most: every count of rows and of columns, but not every pair of them.
+            if (all && s->gemm && s->k > 1000 && (r + i) % 2 != 0) continue;
             ck_mm_one(s, &a, rows[r]);
         }
+    }
+}
+
+// More columns than a gemm is likely to take at a time.
+static void ck_mm_many_columns(ck_mm_set *s) {
+    static const int32_t ns[] = {103, 64, 72};
+    ck_mm_prepare(s);
+    for (size_t i = 0; i < CH_COUNT(ns); i++) {
+        ch_mm_args a;
+        memset(&a, 0, sizeof a);
+        a.n = ns[i];
+        a.k = s->k;
+        ck_mm_place_x(s, a.n, &a);
+        ck_mm_one(s, &a, i == 0 ? CK_MAX_ROWS : 50);
     }
 }
 
@@ -354,6 +370,7 @@ static void ck_test_matmul(ck_group *g, bool gemm) {
         s.weights = CK_W_RANDOM;
         s.floats = CK_BELL;
         ck_mm_shapes(&s, true);
+        if (gemm && i == 1) ck_mm_many_columns(&s);
     }
     for (size_t p = 0; p < CH_COUNT(ck_mm_patterns); p++)
         for (int32_t i = 0; i < count; i++) {

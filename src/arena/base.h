@@ -41,7 +41,13 @@
 #define CH_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define CH_LIKELY(x)         __builtin_expect(!!(x), 1)
 #define CH_UNLIKELY(x)       __builtin_expect(!!(x), 0)
-#define CH_PREFETCH(p)       __builtin_prefetch((const void *)(p), 0, 3)
+// Before a loop whose body must be laid out once per iteration (it holds vectors in an array).
+#if defined(__clang__)
+#define CH_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define CH_UNROLL _Pragma("GCC unroll 32")
+#endif
+#define CH_PREFETCH(p) __builtin_prefetch((const void *)(p), 0, 3)
 
 #if defined(__x86_64__)
 #define CH_X86 1

@@ -1,0 +1,186 @@
+// os: see os.h. POSIX, with what Linux adds.
+#if !defined(_GNU_SOURCE) && defined(__linux__)
+#define _GNU_SOURCE // sched_getaffinity
+#endif
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+// ---- files
+
+static ch_os_status os_status(int code) {
+    if (code == ENOENT || code == ENOTDIR) return CH_OS_NOT_FOUND;
+    return code == EACCES || code == EPERM ? CH_OS_NO_PERMISSION : CH_OS_FAILED;
+}
+
+// O_NONBLOCK: opening a pipe without a writer must not hang.
+CH_FN ch_os_status ch_os_map_file(const char *path, ch_os_map *map) {
+    map->data = NULL;
+    map->bytes = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return os_status(errno);
+    struct stat info;
+    ch_os_status status = CH_OS_OK;
+    if (fstat(file, &info) != 0)
+        status = CH_OS_FAILED;
+    else if (!S_ISREG(info.st_mode))
+        status = CH_OS_NOT_A_FILE;
+    else if (info.st_size == 0)
+        status = CH_OS_EMPTY;
+    else if ((uint64_t)info.st_size > SIZE_MAX)
+        status = CH_OS_FAILED;
+    if (status == CH_OS_OK) {
+        void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, file, 0);
+        if (data == MAP_FAILED) {
+            status = CH_OS_FAILED;
+        } else {
+            map->data = (const uint8_t *)data;
+            map->bytes = (size_t)info.st_size;
+        }
+    }
+    close(file);
+    return status;
+}
+
+CH_FN void ch_os_unmap_file(ch_os_map *map) {
+    if (map->data) munmap((void *)(uintptr_t)map->data, map->bytes);
+    map->data = NULL;
+    map->bytes = 0;
+}
+
+// ---- memory
+
+CH_FN void *ch_os_memory_take(size_t bytes) {
+    if (bytes == 0) return NULL;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+#ifdef MADV_HUGEPAGE
+    // A hint; only for blocks where rounding up to whole huge pages cannot matter.
+    if (bytes >= (size_t)64 << 20) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
+CH_FN void ch_os_memory_release(void *memory, size_t bytes) {
+    if (memory) munmap(memory, bytes);
+}
+
+// ---- clock
+
+CH_FN double ch_os_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+// ---- cores
+
+#if defined(__linux__)
+
+// Reads a small file as text; false if it cannot be read.
+static bool os_read_text(const char *path, char *text, size_t capacity) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    ssize_t n = read(file, text, capacity - 1);
+    close(file);
+    if (n <= 0) return false;
+    text[n] = 0;
+    return true;
+}
+
+// Whole CPUs that the cgroup's quota allows (version 2: "max 100000" or "200000 100000"; version 1:
+// two files), or a large number. Only the process's own, innermost group as the container sees it
+// is asked.
+static int32_t os_quota(void) {
+    char text[64], period_text[64];
+    long long quota = -1, period = 0;
+    if (os_read_text("/sys/fs/cgroup/cpu.max", text, sizeof text)) {
+        if (sscanf(text, "%lld %lld", &quota, &period) != 2) return INT32_MAX;
+    } else if (os_read_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", text, sizeof text) &&
+               os_read_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period_text,
+                            sizeof period_text)) {
+        if (sscanf(text, "%lld", &quota) != 1 || sscanf(period_text, "%lld", &period) != 1)
+            return INT32_MAX;
+    }
+    if (quota <= 0 || period <= 0) return INT32_MAX;
+    return (int32_t)CH_MAX(1, CH_MIN(quota / period, 1024));
+}
+
+CH_FN int32_t ch_os_cores(void) {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+    int32_t cores = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        // A core is counted at the first of its hyper-threads that is allowed ("0-1" or "0,64": the
+        // list's first number is the lowest, but that one may be outside of the affinity).
+        char path[96], text[64];
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+                 cpu);
+        bool counted = false;
+        if (os_read_text(path, text, sizeof text)) {
+            int first = -1;
+            if (sscanf(text, "%d", &first) == 1 && first < cpu && first >= 0)
+                counted = CPU_ISSET(first, &allowed);
+        }
+        if (!counted) cores++;
+    }
+    return CH_MAX(1, CH_MIN(cores, os_quota()));
+}
+
+#else
+
+CH_FN int32_t ch_os_cores(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (int32_t)n;
+}
+
+#endif
+
+// ---- threads
+
+static void *os_thread_main(void *user) {
+    const ch_os_thread_start *start = (const ch_os_thread_start *)user;
+    start->fn(start->user);
+    return NULL;
+}
+
+CH_FN bool ch_os_thread_open(ch_os_thread *thread, ch_os_thread_start *start) {
+    return pthread_create(&thread->handle, NULL, os_thread_main, start) == 0;
+}
+
+CH_FN void ch_os_thread_join(ch_os_thread *thread) {
+    pthread_join(thread->handle, NULL);
+}
+
+CH_FN bool ch_os_gate_open(ch_os_gate *gate) {
+    if (pthread_mutex_init(&gate->mutex, NULL) != 0) return false;
+    if (pthread_cond_init(&gate->changed, NULL) == 0) return true;
+    pthread_mutex_destroy(&gate->mutex);
+    return false;
+}
+
+CH_FN void ch_os_gate_close(ch_os_gate *gate) {
+    pthread_cond_destroy(&gate->changed);
+    pthread_mutex_destroy(&gate->mutex);
+}
+
+CH_FN void ch_os_gate_wait(ch_os_gate *gate, const uint32_t *word, uint32_t value) {
+    pthread_mutex_lock(&gate->mutex);
+    while (CH_LOAD_ACQUIRE(word) == value) pthread_cond_wait(&gate->changed, &gate->mutex);
+    pthread_mutex_unlock(&gate->mutex);
+}
+
+CH_FN void ch_os_gate_wake(ch_os_gate *gate) {
+    pthread_mutex_lock(&gate->mutex); // a sleeper is either before its check or inside the wait
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->mutex);
+}

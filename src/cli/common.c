@@ -1,0 +1,301 @@
+// common: what the subcommands share besides options: models, texts, errors, signals, progress.
+#define _POSIX_C_SOURCE 200809L
+#include "cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+double cli_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+// ---- errors
+
+int cli_fail(const chord_error *error) {
+    fprintf(stderr, "chord: %s\n", error->message);
+    return error->code == CHORD_ERROR_ARGUMENT ? CLI_USAGE : CLI_FAILED;
+}
+
+int cli_session_fail(const chord_session *session, chord_result code) {
+    if (code == CHORD_ERROR_STOPPED && cli_interrupted()) return CLI_INTERRUPTED;
+    const char *text = chord_session_error(session);
+    fprintf(stderr, "chord: %s\n", *text ? text : chord_result_text(code));
+    return code == CHORD_ERROR_ARGUMENT ? CLI_USAGE : CLI_FAILED;
+}
+
+int cli_no_memory(void) {
+    fputs("chord: the program itself got no memory\n", stderr);
+    return CLI_FAILED;
+}
+
+int cli_finish(int code) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    if (errno == EPIPE) return CLI_PIPE;
+    if (code == CLI_OK || code == CLI_INTERRUPTED)
+        fprintf(stderr, "chord: cannot write to standard output: %s\n", strerror(errno));
+    return CLI_FAILED;
+}
+
+// ---- settings
+
+static const char *const common_kv[] = {"f16", "f32", "q8_0"};
+static const chord_kv common_kv_type[] = {CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0};
+static const char *const common_cpu[] = {"c",    "avx2",    "avxvnni", "avx512",
+                                         "neon", "dotprod", "i8mm"}; // as CLI_CPU_LEVELS
+
+const char *cli_cpu_name(int32_t choice) {
+    return choice < 0 ? NULL : common_cpu[choice];
+}
+
+const char *cli_kv_name(chord_kv kv) {
+    return kv == CHORD_KV_F32 ? common_kv[1] : kv == CHORD_KV_Q8_0 ? common_kv[2] : common_kv[0];
+}
+
+static int common_on_progress(void *user, int32_t done, int32_t total) {
+    (void)user;
+    cli_progress_show(done, total);
+    return cli_interrupted();
+}
+
+void cli_session_desc(const cli_settings *settings, chord_session_desc *desc) {
+    memset(desc, 0, sizeof *desc);
+    desc->context = settings->context;
+    desc->batch = settings->batch;
+    desc->lanes = settings->lanes;
+    desc->kv = settings->kv < 0 ? CHORD_KV_DEFAULT : common_kv_type[settings->kv];
+    desc->memory_budget = settings->memory;
+    desc->cpu = cli_cpu_name(settings->cpu);
+    desc->on_progress = common_on_progress;
+}
+
+int cli_open_model(const char *path, chord_model **model) {
+    *model = NULL;
+    if (!path) {
+        fputs("chord: no model: give one with -m FILE\n", stderr);
+        return CLI_USAGE;
+    }
+    chord_error error = {CHORD_OK, ""};
+    chord_model_desc desc = {.path = path};
+    return chord_model_open(&desc, model, &error) ? cli_fail(&error) : CLI_OK;
+}
+
+// ---- texts
+
+// Reads to the end of a stream; false with errno on failure.
+static bool common_read(FILE *file, cli_text *out) {
+    size_t capacity = 1 << 16, count = 0;
+    char *bytes = malloc(capacity);
+    while (bytes) {
+        count += fread(bytes + count, 1, capacity - count - 1, file);
+        if (count < capacity - 1) break;
+        char *more = realloc(bytes, capacity *= 2);
+        if (!more) free(bytes);
+        bytes = more;
+    }
+    if (!bytes) {
+        errno = ENOMEM;
+        return false;
+    }
+    if (ferror(file)) {
+        int code = errno;
+        free(bytes);
+        errno = code;
+        return false;
+    }
+    bytes[count] = 0;
+    out->bytes = bytes;
+    out->count = count;
+    return true;
+}
+
+int cli_get_text(const cli_command *command, const char *text, const char *file, cli_text *out) {
+    if (text && file) return cli_usage(command, "-p and -f both give a text: use one of them");
+    if (text) {
+        out->count = strlen(text);
+        out->bytes = malloc(out->count + 1);
+        if (!out->bytes) return cli_no_memory();
+        memcpy(out->bytes, text, out->count + 1);
+        return CLI_OK;
+    }
+    bool from_stdin = !file || strcmp(file, "-") == 0;
+    if (!file && isatty(STDIN_FILENO))
+        return cli_usage(command, "no text: give one with -p TEXT, -f FILE or on standard input");
+    FILE *stream = from_stdin ? stdin : fopen(file, "rb");
+    bool good = stream && common_read(stream, out);
+    if (!good)
+        fprintf(stderr, "chord: cannot read %s: %s\n", from_stdin ? "standard input" : file,
+                strerror(errno));
+    if (stream && !from_stdin) fclose(stream);
+    return good ? CLI_OK : CLI_FAILED;
+}
+
+int cli_get_tokens(const chord_model *model, const cli_text *text, int bos, bool special,
+                   cli_list *tokens) {
+    size_t capacity = text->count + 16, count = 0;
+    chord_tokenize_desc desc = {
+        .text = text->bytes, .text_bytes = text->count, .bos = bos, .special = special};
+    chord_error error = {CHORD_OK, ""};
+    desc.scratch_bytes = chord_tokenize_scratch(model, text->count);
+    desc.scratch = malloc(desc.scratch_bytes + 1);
+    tokens->items = NULL;
+    chord_result result = CHORD_ERROR_SPACE;
+    while (desc.scratch && result == CHORD_ERROR_SPACE) {
+        free(tokens->items);
+        tokens->items = malloc(capacity * sizeof *tokens->items);
+        if (!tokens->items) break;
+        result = chord_tokenize(model, &desc, tokens->items, capacity, &count, &error);
+        capacity = count;
+    }
+    free(desc.scratch);
+    if (result == CHORD_OK && count <= INT32_MAX) {
+        tokens->count = (int32_t)count;
+        return CLI_OK;
+    }
+    bool memory = !tokens->items || result == CHORD_OK || result == CHORD_ERROR_SPACE;
+    free(tokens->items);
+    tokens->items = NULL;
+    tokens->count = 0;
+    return memory ? cli_no_memory() : cli_fail(&error);
+}
+
+// ---- output
+
+const char *cli_size(uint64_t bytes, char *out, size_t capacity) {
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double size = (double)bytes;
+    int unit = 0;
+    while (size >= 1024 && unit < 4) {
+        size /= 1024;
+        unit++;
+    }
+    snprintf(out, capacity, unit ? "%.2f %s" : "%.0f %s", size, units[unit]);
+    return out;
+}
+
+void cli_print_text(const char *text) {
+    for (const char *p = text; *p; p++)
+        putchar((unsigned char)*p < 32 || (unsigned char)*p == 127 ? '?' : *p);
+}
+
+// Bytes of the well-formed UTF-8 character at `p` (Unicode 15, table 3-7), 0 if there is none.
+static size_t common_utf8(const unsigned char *p, size_t left) {
+    if (p[0] < 0x80) return 1;
+    size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 0;
+    if (p[0] >= 0xf0 && p[0] < 0xf5) n = 4;
+    if (n == 0 || n > left) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    if (p[0] == 0xe0 && p[1] < 0xa0) return 0;
+    if (p[0] == 0xed && p[1] > 0x9f) return 0;
+    if (p[0] == 0xf0 && p[1] < 0x90) return 0;
+    if (p[0] == 0xf4 && p[1] > 0x8f) return 0;
+    return n;
+}
+
+void cli_print_json(const char *text, size_t bytes) {
+    putchar('"');
+    for (size_t i = 0; i < bytes;) {
+        const unsigned char *p = (const unsigned char *)text + i;
+        size_t n = common_utf8(p, bytes - i);
+        if (n == 0)
+            fputs("\\ufffd", stdout);
+        else if (*p == '"' || *p == '\\')
+            printf("\\%c", *p);
+        else if (*p == '\n')
+            fputs("\\n", stdout);
+        else if (*p < 32 || *p == 127)
+            printf("\\u%04x", *p);
+        else
+            fwrite(p, 1, n, stdout);
+        i += n ? n : 1;
+    }
+    putchar('"');
+}
+
+// ---- signals
+
+static volatile sig_atomic_t common_stop;
+static const char *volatile common_temporary;
+
+static void common_on_interrupt(int number) {
+    (void)number;
+    common_stop = 1;
+}
+
+void cli_catch_interrupts(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = common_on_interrupt;
+    action.sa_flags = (int)SA_RESETHAND; // the second one kills, should the first not be heard
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_interrupted(void) {
+    return common_stop != 0;
+}
+
+static void common_on_cut_file(int number) {
+    static const char text[] = "chord: the model file was cut short while in use\n";
+    (void)number;
+    if (common_temporary) unlink(common_temporary);
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(CLI_FAILED);
+}
+
+void cli_catch_cut_file(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = common_on_cut_file;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
+
+void cli_set_temporary(const char *path) {
+    common_temporary = path;
+}
+
+// ---- progress
+
+static struct {
+    const char *what;
+    double begun, shown;
+    bool drawn;
+} common_progress;
+
+void cli_progress_begin(const char *what) {
+    common_progress.what = isatty(STDERR_FILENO) ? what : NULL;
+    common_progress.begun = cli_seconds();
+    common_progress.shown = common_progress.begun;
+    common_progress.drawn = false;
+}
+
+void cli_progress_show(int64_t done, int64_t total) {
+    if (!common_progress.what || total <= 0) return;
+    double now = cli_seconds();
+    if (now - common_progress.begun < 1 || now - common_progress.shown < 0.1) return;
+    enum { WIDTH = 30 };
+    char bar[WIDTH + 1];
+    int64_t filled = done * WIDTH / total;
+    for (int i = 0; i < WIDTH; i++) bar[i] = i < filled ? '#' : '.';
+    bar[WIDTH] = 0;
+    fprintf(stderr, "\r%s [%s] %lld of %lld ", common_progress.what, bar, (long long)done,
+            (long long)total);
+    fflush(stderr);
+    common_progress.shown = now;
+    common_progress.drawn = true;
+}
+
+void cli_progress_end(void) {
+    if (common_progress.drawn) fputs("\r\033[K", stderr);
+    common_progress.what = NULL;
+    common_progress.drawn = false;
+}

@@ -1,0 +1,212 @@
+// run: continues a text.
+#define _POSIX_C_SOURCE 200809L
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct run_options {
+    cli_settings settings;
+    const char *text, *file;
+    int32_t tokens;
+    float temperature, top_p, min_p, repeat_penalty;
+    int32_t top_k, repeat_window;
+    uint64_t seed;
+    bool ignore_end, special, no_bos, hash, verbose, quiet;
+} run_options;
+
+typedef struct run_output {
+    int write_error; // errno of the first failure
+    char last;
+} run_output;
+
+static int run_on_text(void *user, const char *text, size_t bytes) {
+    run_output *output = (run_output *)user;
+    if (fwrite(text, 1, bytes, stdout) != bytes || fflush(stdout) != 0) output->write_error = errno;
+    output->last = text[bytes - 1];
+    return output->write_error || cli_interrupted();
+}
+
+// A seed that differs from run to run.
+static uint64_t run_random_seed(void) {
+    uint64_t seed = 0;
+    FILE *file = fopen("/dev/urandom", "rb");
+    bool good = file && fread(&seed, sizeof seed, 1, file) == 1;
+    if (file) fclose(file);
+    if (!good) seed = (uint64_t)time(NULL) ^ (uint64_t)(cli_seconds() * 1e9);
+    return seed >> 32; // short enough to be typed again
+}
+
+static void run_figures(const chord_session *session, const run_options *options, double load,
+                        const chord_generate_result *result) {
+    chord_stats stats;
+    chord_session_get_stats(session, &stats);
+    const chord_plan_table *plan = chord_session_plan(session);
+    double prefill = stats.prefill_seconds, decode = stats.decode_seconds;
+    fprintf(stderr, "load %.3f s\n", load);
+    fprintf(stderr, "prefill %d tokens, %.1f t/s\n", stats.prefill_tokens,
+            prefill > 0 ? stats.prefill_tokens / prefill : 0.0);
+    fprintf(stderr, "decode %d tokens, %.1f t/s\n", stats.decode_tokens,
+            decode > 0 ? stats.decode_tokens / decode : 0.0);
+    if (options->verbose) fprintf(stderr, "sampling %.3f s\n", stats.sample_seconds);
+    if (options->hash)
+        fprintf(stderr, "logits hash %016llx\n", (unsigned long long)stats.logits_hash);
+    if (!result) return;
+    switch (result->finish) {
+    case CHORD_FINISH_END:
+        fprintf(stderr, "the model ended the text after %d tokens\n", result->tokens);
+        break;
+    case CHORD_FINISH_LENGTH:
+        fprintf(stderr, "%d tokens written\n", result->tokens);
+        break;
+    case CHORD_FINISH_CONTEXT:
+        fprintf(stderr, "the context of %d is full after %d tokens\n", plan->context,
+                result->tokens);
+        break;
+    case CHORD_FINISH_STOPPED:
+        fprintf(stderr, "stopped after %d tokens\n", result->tokens);
+        break;
+    }
+}
+
+static void run_describe(const chord_model *model, const chord_session *session) {
+    chord_model_info info;
+    chord_model_get_info(model, &info);
+    const chord_plan_table *plan = chord_session_plan(session);
+    char weights[32], arena[32];
+    fprintf(stderr, "model %s %s, %s, %.1f million parameters, %s of weights\n", info.architecture,
+            info.name, info.file_type, (double)info.parameters / 1e6,
+            cli_size(plan->weight_bytes, weights, sizeof weights));
+    fprintf(stderr, "session of %d positions, KV %s, batch %d, %d lanes, %s\n", plan->context,
+            cli_kv_name(plan->kv), plan->batch, plan->lanes,
+            cli_size(plan->arena_bytes + plan->table_bytes, arena, sizeof arena));
+}
+
+static int run_session(const run_options *options, const chord_model *model, chord_session *session,
+                       const cli_list *tokens, double load) {
+    if (tokens->count == 0) {
+        fputs("chord: the prompt has no tokens: there is nothing to continue\n", stderr);
+        return CLI_FAILED;
+    }
+    if (options->verbose && !options->quiet) run_describe(model, session);
+    chord_session_hash(session, options->hash);
+    cli_progress_begin("prompt");
+    chord_result code = chord_session_eval(session, tokens->items, tokens->count, 1);
+    cli_progress_end();
+    if (code) return cli_session_fail(session, code);
+
+    run_output output = {0, '\n'};
+    chord_generate_desc desc = {.max_tokens = options->tokens,
+                                .ignore_end = options->ignore_end,
+                                .special = options->special,
+                                .on_text = run_on_text,
+                                .user = &output};
+    chord_generate_result result = {0, CHORD_FINISH_STOPPED};
+    code = chord_session_generate(session, &desc, &result);
+    if (output.last != '\n' && isatty(STDOUT_FILENO)) putchar('\n');
+    int exit_code = CLI_OK;
+    if (output.write_error) {
+        errno = output.write_error;
+        if (errno == EPIPE) return CLI_PIPE;
+        fprintf(stderr, "chord: cannot write to standard output: %s\n", strerror(errno));
+        return CLI_FAILED;
+    }
+    if (code && code != CHORD_ERROR_STOPPED)
+        exit_code = cli_session_fail(session, code);
+    else if (cli_interrupted())
+        exit_code = CLI_INTERRUPTED;
+    exit_code = cli_finish(exit_code);
+    if (!options->quiet) run_figures(session, options, load, code ? NULL : &result);
+    return exit_code;
+}
+
+static void run_sampler(const run_options *options, chord_sampler *sampler) {
+    sampler->temperature = options->temperature;
+    sampler->top_k = options->top_k;
+    sampler->top_p = options->top_p;
+    sampler->min_p = options->min_p;
+    sampler->repeat_penalty = options->repeat_window ? options->repeat_penalty : 1;
+    sampler->repeat_window = options->repeat_window;
+    sampler->seed = options->seed;
+}
+
+static int run_work(const cli_command *command, const run_options *options, bool tell_seed) {
+    cli_text text = {NULL, 0};
+    cli_list tokens = {NULL, 0};
+    chord_model *model = NULL;
+    chord_session *session = NULL;
+    chord_error error = {CHORD_OK, ""};
+    double begun = cli_seconds();
+    int code = cli_open_model(options->settings.model, &model);
+    double load = cli_seconds() - begun;
+    if (code == CLI_OK) code = cli_get_text(command, options->text, options->file, &text);
+    if (code == CLI_OK)
+        code = cli_get_tokens(model, &text, options->no_bos ? -1 : 0, options->special, &tokens);
+    if (code == CLI_OK) {
+        chord_session_desc desc;
+        cli_session_desc(&options->settings, &desc);
+        run_sampler(options, &desc.sampler);
+        begun = cli_seconds();
+        if (chord_session_open(model, &desc, &session, &error)) code = cli_fail(&error);
+        load += cli_seconds() - begun;
+    }
+    if (code == CLI_OK) {
+        if (tell_seed && options->temperature > 0 && !options->quiet)
+            fprintf(stderr, "seed %llu\n", (unsigned long long)options->seed);
+        cli_catch_interrupts();
+        code = run_session(options, model, session, &tokens, load);
+    }
+    chord_session_close(session);
+    chord_model_close(model);
+    free(tokens.items);
+    free(text.bytes);
+    return code;
+}
+
+static int run_main(const cli_command *command, int argc, char **argv) {
+    const uint64_t random_seed = run_random_seed();
+    run_options o = {.settings = CLI_SETTINGS_DEFAULT,
+                     .temperature = 0.8f,
+                     .top_k = 40,
+                     .top_p = 0.95f,
+                     .min_p = 0.05f,
+                     .repeat_penalty = 1.0f,
+                     .repeat_window = 64,
+                     .seed = random_seed};
+    const cli_option options[] = {
+        {'p', "prompt", "TEXT", CLI_TEXT, &o.text, 0, 0, "the text to continue"},
+        {'f', "file", "FILE", CLI_TEXT, &o.file, 0, 0, "a file with that text; -: standard input"},
+        {'n', "tokens", "N", CLI_INT, &o.tokens, 1, INT32_MAX,
+         "tokens to write (until the end, or the context is full)"},
+        CLI_SESSION_OPTIONS(o.settings),
+        {0, "temp", "T", CLI_NUMBER, &o.temperature, 0, 1000,
+         "temperature (0.8); 0: always the most likely token"},
+        {0, "top-k", "K", CLI_INT, &o.top_k, 0, INT32_MAX, "choose among the K likeliest (40)"},
+        {0, "top-p", "P", CLI_NUMBER, &o.top_p, 0, 1,
+         "and among the fewest that reach probability P (0.95)"},
+        {0, "min-p", "P", CLI_NUMBER, &o.min_p, 0, 1,
+         "drop what is less likely than P times the likeliest (0.05)"},
+        {0, "repeat-penalty", "R", CLI_NUMBER, &o.repeat_penalty, 0.01, 100,
+         "make recent tokens less likely (1: do not)"},
+        {0, "repeat-last-n", "N", CLI_INT, &o.repeat_window, -1, INT32_MAX,
+         "how many tokens are recent (64); -1: all, 0: none"},
+        {0, "seed", "N", CLI_SEED, &o.seed, 0, 0, "same seed, same text (random, and told)"},
+        {0, "ignore-eos", NULL, CLI_FLAG, &o.ignore_end, 0, 0, "go on where the model ends"},
+        {0, "special", NULL, CLI_FLAG, &o.special, 0, 0, "read and write control tokens by name"},
+        {0, "no-bos", NULL, CLI_FLAG, &o.no_bos, 0, 0, "no begin token before the text"},
+        {0, "hash", NULL, CLI_FLAG, &o.hash, 0, 0, "tell a hash over all logits"},
+        {'v', "verbose", NULL, CLI_FLAG, &o.verbose, 0, 0, "tell more"},
+        {'q', "quiet", NULL, CLI_FLAG, &o.quiet, 0, 0, "no figures"},
+        CLI_END};
+    int code = cli_parse(command, options, argc, argv);
+    return code == CLI_CONTINUE ? run_work(command, &o, o.seed == random_seed) : code;
+}
+
+const cli_command cli_run = {
+    "run", "run -m FILE -p TEXT [options]", "Continues a text.", run_main,
+    "The continuation alone goes to standard output, as it is written; figures go to standard\n"
+    "error. Without -p and -f the text is read from standard input. Ctrl-C stops after the token\n"
+    "at hand; the exit status is then 130."};

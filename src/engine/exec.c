@@ -1,0 +1,286 @@
+// exec: see exec.h.
+#include "exec.h"
+
+enum {
+    EXEC_CHUNK =
+        512, // elements of a row that one unit of glu or quantize takes: whole blocks of 128
+    EXEC_MATVEC_BYTES = 48 << 10 // of weights that a lane takes at once while decoding
+};
+
+// ---- sharing work
+//
+// The units of an op are cut into one contiguous range per lane. A lane takes its own range in
+// grains, front to back (long streams for the prefetchers), then helps with the ranges of others: a
+// lane that lost its core holds up at most the grain it was at.
+
+typedef struct exec_share {
+    ch_cursor *cursors; // of this op
+    int32_t units, grain, lanes, lane;
+    int32_t visited; // ranges found exhausted
+} exec_share;
+
+static exec_share exec_share_open(ch_exec *x, int32_t op, int32_t lane, int32_t units,
+                                  int32_t grain) {
+    exec_share s;
+    s.lanes = x->lanes->count;
+    s.cursors = x->cursors + (size_t)op * (size_t)s.lanes;
+    s.units = units;
+    s.grain = grain;
+    s.lane = lane;
+    s.visited = 0;
+    return s;
+}
+
+static bool exec_share_next(exec_share *s, int32_t *first, int32_t *end) {
+    for (; s->visited < s->lanes; s->visited++) {
+        int32_t owner = (s->lane + s->visited) % s->lanes;
+        int32_t from = (int32_t)((int64_t)s->units * owner / s->lanes);
+        int32_t to = (int32_t)((int64_t)s->units * (owner + 1) / s->lanes);
+        int32_t *next = &s->cursors[owner].next;
+        if (CH_LOAD_RELAXED(next) >= to - from) continue;
+        int32_t at = from + CH_FETCH_ADD_RELAXED(next, s->grain);
+        if (at >= to) continue;
+        *first = at;
+        *end = CH_MIN(at + s->grain, to);
+        return true;
+    }
+    return false;
+}
+
+// ---- ops
+
+static float *exec_f32(ch_exec *x, uint64_t offset) {
+    return (float *)(void *)(x->arena + offset);
+}
+
+static const float *exec_weight_f32(ch_exec *x, uint64_t offset) {
+    return offset == CH_NOWHERE ? NULL : (const float *)(const void *)(x->file + offset);
+}
+
+static void exec_rope_table(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    exec_share s = exec_share_open(x, index, lane, x->n, 8);
+    int32_t pairs = op->k;
+    for (int32_t t = 0, end = 0; exec_share_next(&s, &t, &end);)
+        for (; t < end; t++) {
+            float *c = exec_f32(x, op->out) + (size_t)t * 2 * (size_t)pairs;
+            for (int32_t i = 0; i < pairs; i++) {
+                double angle = (double)(x->position + t) * x->rope_freqs[i];
+                c[i] = (float)cos(angle) * x->rope_magnitude;
+                c[i + pairs] = (float)sin(angle) * x->rope_magnitude;
+            }
+        }
+}
+
+static void exec_embed(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    ch_dequantize_fn *dequantize = (ch_dequantize_fn *)ch_kernel_at(op->kernel)->fn;
+    exec_share s = exec_share_open(x, index, lane, x->n, 4);
+    for (int32_t t = 0, end = 0; exec_share_next(&s, &t, &end);)
+        for (; t < end; t++)
+            dequantize(x->file + op->weight + (size_t)x->tokens[t] * op->weight_stride,
+                       exec_f32(x, op->out) + (size_t)t * (size_t)op->k, op->k);
+}
+
+// Columns of a record, and the bytes from one to the next, for m rows of k.
+static int32_t exec_group(int32_t m) {
+    return m > CH_MATVEC_COLUMNS ? CH_GROUP : 1;
+}
+
+// Quantizes elements e0..e1 of the rows of record `g`.
+static void exec_quantize(ch_exec *x, const ch_op *op, const float *rows, int32_t m, int32_t g,
+                          int32_t e0, int32_t e1) {
+    ch_quantize_fn *quantize = (ch_quantize_fn *)ch_kernel_at(op->quantize)->fn;
+    int32_t group = exec_group(m), first = g * group;
+    quantize(rows + (size_t)first * (size_t)op->k, (size_t)op->k, CH_MIN(group, m - first), op->k,
+             group, x->arena + op->out_q8 + (size_t)g * ch_q8_bytes(op->k, group), e0 / 32,
+             e1 / 32);
+}
+
+static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    ch_rmsnorm_fn *norm = (ch_rmsnorm_fn *)ch_kernel_at(op->kernel)->fn;
+    const ch_hparams *hp = &x->weights->hp;
+    int32_t m = op->wanted_only ? x->wanted : x->n, group = exec_group(m);
+    const float *in = exec_f32(x, op->in) + (size_t)(x->n - m) * (size_t)op->k;
+    const float *weight = exec_weight_f32(x, op->weight);
+    float *out = exec_f32(x, op->out);
+    exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group), 1);
+    for (int32_t g = 0, end = 0; exec_share_next(&s, &g, &end);)
+        for (; g < end; g++) {
+            for (int32_t r = g * group; r < CH_MIN((g + 1) * group, m); r++)
+                norm(in + (size_t)r * (size_t)op->k, weight, hp->rms_eps, op->k,
+                     out + (size_t)r * (size_t)op->k);
+            if (op->out_q8 != CH_NOWHERE) exec_quantize(x, op, out, m, g, 0, op->k);
+        }
+}
+
+// Quantize and glu share their cutting: unit = (record, chunk of its rows).
+static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    int32_t m = x->n, group = exec_group(m), chunks = ch_ceil_div(op->k, EXEC_CHUNK);
+    exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group) * chunks, 1);
+    for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
+        int32_t g = u / chunks, e0 = u % chunks * EXEC_CHUNK, e1 = CH_MIN(e0 + EXEC_CHUNK, op->k);
+        if (op->kind == CH_OP_GLU) {
+            ch_glu_fn *glu = (ch_glu_fn *)ch_kernel_at(op->kernel)->fn;
+            for (int32_t r = g * group; r < CH_MIN((g + 1) * group, m); r++) {
+                size_t at = (size_t)r * (size_t)op->k + (size_t)e0;
+                glu(exec_f32(x, op->in) + at, exec_f32(x, op->in2) + at, e1 - e0,
+                    exec_f32(x, op->out) + at);
+            }
+        }
+        const float *rows = exec_f32(x, op->kind == CH_OP_GLU ? op->out : op->in);
+        if (op->out_q8 != CH_NOWHERE) exec_quantize(x, op, rows, m, g, e0, e1);
+    }
+}
+
+static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    ch_mm_args a;
+    a.n = op->wanted_only ? x->wanted : x->n;
+    bool many = a.n > CH_MATVEC_COLUMNS;
+    bool q8 = ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
+    ch_mm_fn *mm = (ch_mm_fn *)ch_kernel_at(many ? op->kernel2 : op->kernel)->fn;
+    a.w = x->file + op->weight;
+    a.w_stride = op->weight_stride;
+    a.rows = op->rows;
+    a.k = op->k;
+    a.x = x->arena + op->in;
+    a.x_stride = q8 ? ch_q8_bytes(op->k, exec_group(a.n)) : (size_t)op->k * sizeof(float);
+    a.y = exec_f32(x, op->out);
+    a.y_stride = (size_t)op->rows;
+    a.bias = exec_weight_f32(x, op->bias);
+    a.add = op->add == CH_NOWHERE ? NULL : exec_f32(x, op->add);
+    a.scratch = x->arena + x->plan->table.regions[CH_REGION_SCRATCH].offset +
+                (size_t)lane * x->plan->scratch_bytes;
+    int32_t grain = CH_GEMM_ROWS / CH_ROW_UNIT;
+    if (!many) {
+        size_t unit_bytes = op->weight_stride * CH_ROW_UNIT;
+        grain = (int32_t)CH_MAX((size_t)1, EXEC_MATVEC_BYTES / CH_MAX(unit_bytes, (size_t)1));
+    }
+    exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->rows, CH_ROW_UNIT), grain);
+    for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
+        mm(&a, u * CH_ROW_UNIT, CH_MIN(end * CH_ROW_UNIT, op->rows));
+}
+
+// The caches of one block and KV head.
+static uint8_t *exec_keys(ch_exec *x, int32_t block, int32_t head) {
+    size_t i = (size_t)block * (size_t)x->weights->hp.kv_heads + (size_t)head;
+    return x->arena + x->plan->table.regions[CH_REGION_KEYS].offset + i * x->plan->key_bytes;
+}
+
+static uint8_t *exec_values(ch_exec *x, int32_t block, int32_t head) {
+    size_t i = (size_t)block * (size_t)x->weights->hp.kv_heads + (size_t)head;
+    return x->arena + x->plan->table.regions[CH_REGION_VALUES].offset + i * x->plan->value_bytes;
+}
+
+// Queries are scaled by 1 / sqrt(head size) here, so that attention need not.
+static void exec_rope(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    ch_rope_fn *rope = (ch_rope_fn *)ch_kernel_at(op->kernel)->fn;
+    ch_kv_store_fn *store = (ch_kv_store_fn *)ch_kernel_at(op->kernel2)->fn;
+    const ch_hparams *hp = &x->weights->hp;
+    int32_t pairs = hp->rope_dims / 2;
+    size_t kd = (size_t)hp->key_dim, vd = (size_t)hp->value_dim, kv_heads = (size_t)hp->kv_heads;
+    float scale = 1.0f / sqrtf((float)hp->key_dim);
+    bool neox = x->weights->arch->rope_neox;
+    exec_share s = exec_share_open(x, index, lane, x->n, 1);
+    for (int32_t t = 0, end = 0; exec_share_next(&s, &t, &end);)
+        for (; t < end; t++) {
+            const float *c = exec_f32(x, x->plan->graph.rope_table) + (size_t)t * 2 * (size_t)pairs;
+            float *q = exec_f32(x, op->in) + (size_t)t * (size_t)op->k;
+            float *k = exec_f32(x, op->in2) + (size_t)t * kv_heads * kd,
+                  *v = exec_f32(x, op->in3) + (size_t)t * kv_heads * vd;
+            rope(q, hp->heads, hp->key_dim, pairs, neox, c, c + pairs, scale);
+            rope(k, hp->kv_heads, hp->key_dim, pairs, neox, c, c + pairs, 1.0f);
+            for (int32_t h = 0; h < hp->kv_heads; h++)
+                store(k + (size_t)h * kd, v + (size_t)h * vd, hp->key_dim, hp->value_dim,
+                      x->plan->capacity, x->position + t, exec_keys(x, op->block, h),
+                      exec_values(x, op->block, h));
+        }
+}
+
+// Unit = (KV head, part of its query heads, tile of tokens). A tile fills the rows that the kernel
+// takes at a time; query heads are parted only where there would be too few units for the lanes.
+static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    ch_attn_fn *attend = (ch_attn_fn *)ch_kernel_at(op->kernel)->fn;
+    const ch_hparams *hp = &x->weights->hp;
+    int32_t per_kv = hp->heads / hp->kv_heads, tile = CH_MAX(1, CH_ATTN_ROWS / per_kv);
+    int32_t tiles = ch_ceil_div(x->n, tile), whole = hp->kv_heads * tiles;
+    int32_t parts = CH_MIN(per_kv, CH_MAX(1, ch_ceil_div(x->lanes->count, whole)));
+    ch_attn_args a;
+    a.q = exec_f32(x, op->in);
+    a.q_stride = (size_t)hp->heads * (size_t)hp->key_dim;
+    a.capacity = x->plan->capacity;
+    a.y = exec_f32(x, op->out);
+    a.y_stride = (size_t)op->k;
+    a.head_dim = hp->key_dim;
+    a.value_dim = hp->value_dim;
+    a.pos0 = x->position;
+    a.window = 0;
+    a.scratch = x->arena + x->plan->table.regions[CH_REGION_SCRATCH].offset +
+                (size_t)lane * x->plan->scratch_bytes;
+    exec_share s = exec_share_open(x, index, lane, whole * parts, 1);
+    for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
+        int32_t part = u % parts, t = u / parts % tiles * tile, kv = u / parts / tiles;
+        a.k_cache = exec_keys(x, op->block, kv);
+        a.v_cache = exec_values(x, op->block, kv);
+        attend(&a, kv * per_kv + per_kv * part / parts, kv * per_kv + per_kv * (part + 1) / parts,
+               t, CH_MIN(t + tile, x->n));
+    }
+}
+
+// ---- the walk
+
+static void exec_op(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    switch ((ch_op_kind)op->kind) {
+    case CH_OP_ROPE_TABLE:
+        exec_rope_table(x, op, index, lane);
+        break;
+    case CH_OP_EMBED:
+        exec_embed(x, op, index, lane);
+        break;
+    case CH_OP_NORM:
+        exec_norm(x, op, index, lane);
+        break;
+    case CH_OP_MATMUL:
+        exec_matmul(x, op, index, lane);
+        break;
+    case CH_OP_ROPE:
+        exec_rope(x, op, index, lane);
+        break;
+    case CH_OP_ATTENTION:
+        exec_attention(x, op, index, lane);
+        break;
+    case CH_OP_QUANTIZE:
+    case CH_OP_GLU:
+        exec_glu_quantize(x, op, index, lane);
+        break;
+    case CH_OP_KIND_COUNT:
+        break;
+    }
+}
+
+// Lane 0 asks at the end of each block of a prefill; all lanes see the answer after the barrier
+// that follows.
+static void exec_ask(ch_exec *x, const ch_op *op) {
+    if (op->place != CH_PLACE_FFN_DOWN || !x->on_progress || x->n <= CH_MATVEC_COLUMNS) return;
+    int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
+    if (x->on_progress(x->user, x->done + (int32_t)part, x->total)) CH_STORE_RELAXED(&x->stop, 1u);
+}
+
+static void exec_lane(void *user, int32_t lane) {
+    ch_exec *x = (ch_exec *)user;
+    for (int32_t i = 0; i < x->plan->size.op_count; i++) {
+        const ch_op *op = &x->ops[i];
+        if (op->wanted_only && x->wanted == 0) continue;
+        exec_op(x, op, i, lane);
+        if (!op->barrier) continue;
+        if (lane == 0) exec_ask(x, op);
+        ch_lanes_barrier(x->lanes);
+        if (CH_LOAD_RELAXED(&x->stop)) return;
+    }
+}
+
+CH_FN bool ch_exec_step(ch_exec *x) {
+    memset(x->cursors, 0,
+           (size_t)x->plan->size.op_count * (size_t)x->lanes->count * sizeof(ch_cursor));
+    x->stop = 0;
+    ch_lanes_run(x->lanes, exec_lane, x);
+    return x->stop == 0;
+}

@@ -1,0 +1,446 @@
+// session: one sequence of tokens being written: the public session API of chord.h.
+//
+// Owns: the arena of a session and everything in it: tokens, cache, graph, sampler, stream.
+// Refuses: bad arguments, and tokens past the context, before anything is changed. Invariant:
+// tokens[0..count) are exactly those whose keys and values stand in the cache.
+#include "../model/model.h"
+#include "exec.h"
+#include "sampler.h"
+
+struct chord_session {
+    const chord_model *model;
+    ch_arena arena;
+    ch_plan plan;
+    ch_lanes lanes;
+    ch_exec exec;
+    chord_token *tokens; // [context]
+    int32_t count;
+    float *logits; // [rows][vocabulary]
+    int32_t rows;  // of logits that are held
+    chord_sampler sampler;
+    ch_random random;
+    ch_candidate *candidates;
+    uint8_t *text_scratch;
+    char *stream; // bytes of a character whose rest has not come yet, then room for the next token
+    int32_t pending; // how many
+    bool hash_on;
+    chord_stats stats;
+    chord_error error;
+};
+
+// ---- planning
+
+static ch_engine_sizes session_sizes(void) {
+    ch_engine_sizes sizes;
+    sizes.session_bytes = sizeof(chord_session);
+    sizes.lane_bytes = sizeof(ch_lane);
+    sizes.cursor_bytes = sizeof(ch_cursor);
+    sizes.candidate_bytes = sizeof(ch_candidate);
+    return sizes;
+}
+
+static chord_result session_make_plan(const chord_model *model, const chord_session_desc *desc,
+                                      ch_plan *plan, chord_error *error) {
+    ch_engine_sizes sizes = session_sizes();
+    chord_result result = ch_sampler_check(&desc->sampler, error);
+    if (!result) result = ch_plan_make(&model->weights, &model->vocab, desc, &sizes, plan, error);
+    plan->table.table_bytes = model->arena.capacity;
+    for (int32_t i = 0; i < model->gguf.tensor_count; i++)
+        plan->table.weight_bytes += model->gguf.tensors[i].bytes;
+    return result;
+}
+
+chord_result chord_plan(const chord_model *model, const chord_session_desc *desc,
+                        chord_plan_table *table, chord_error *error) {
+    if (!model || !desc || !table)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "model, desc or plan is NULL");
+    ch_plan plan;
+    chord_result result = session_make_plan(model, desc, &plan, error);
+    if (!result) *table = plan.table;
+    return result;
+}
+
+// ---- opening
+
+// Takes every region in the plan's order. The offsets come out as planned, or it is a bug that a
+// test catches.
+static bool session_take(ch_arena *arena, const ch_plan *plan) {
+    for (int32_t i = 0; i < plan->table.region_count; i++) {
+        uint8_t *region = (uint8_t *)ch_arena_take(arena, (size_t)plan->table.regions[i].bytes);
+        if (region != arena->base + plan->table.regions[i].offset) return false;
+    }
+    ch_arena_seal(arena);
+    return arena->used == plan->table.arena_bytes;
+}
+
+static void *session_region(const ch_arena *arena, const ch_plan *plan, ch_region region) {
+    return arena->base + plan->table.regions[region].offset;
+}
+
+static void session_bind(chord_session *s, const chord_session_desc *desc) {
+    ch_op *ops = (ch_op *)session_region(&s->arena, &s->plan, CH_REGION_OPS);
+    double *freqs = (double *)session_region(&s->arena, &s->plan, CH_REGION_ROPE_FREQS);
+    s->tokens = (chord_token *)session_region(&s->arena, &s->plan, CH_REGION_TOKENS);
+    s->logits = (float *)session_region(&s->arena, &s->plan, CH_REGION_LOGITS);
+    s->candidates = (ch_candidate *)session_region(&s->arena, &s->plan, CH_REGION_SAMPLER);
+    s->text_scratch = (uint8_t *)session_region(&s->arena, &s->plan, CH_REGION_TEXT);
+    s->stream = (char *)session_region(&s->arena, &s->plan, CH_REGION_STREAM);
+    s->sampler = desc->sampler;
+    ch_random_seed(&s->random, desc->sampler.seed);
+    ch_graph_build(&s->model->weights, &s->plan.graph, &s->plan.size, ops);
+    ch_rope_frequencies(&s->model->weights, freqs, &s->exec.rope_magnitude);
+    s->exec.file = s->model->gguf.data;
+    s->exec.arena = s->arena.base;
+    s->exec.weights = &s->model->weights;
+    s->exec.plan = &s->plan;
+    s->exec.ops = ops;
+    s->exec.lanes = &s->lanes;
+    s->exec.cursors = (ch_cursor *)session_region(&s->arena, &s->plan, CH_REGION_CURSORS);
+    s->exec.rope_freqs = freqs;
+    s->exec.on_progress = desc->on_progress;
+    s->exec.user = desc->user;
+    s->stats.logits_hash = 14695981039346656037u; // FNV offset basis
+}
+
+chord_result chord_session_open(const chord_model *model, const chord_session_desc *desc,
+                                chord_session **session, chord_error *error) {
+    double start = ch_os_seconds();
+    if (!session) return ch_fail(error, CHORD_ERROR_ARGUMENT, "session is NULL");
+    *session = NULL;
+    if (!model || !desc) return ch_fail(error, CHORD_ERROR_ARGUMENT, "model or desc is NULL");
+    ch_plan plan;
+    chord_result result = session_make_plan(model, desc, &plan, error);
+    if (result) return result;
+    uint64_t bytes = plan.table.arena_bytes;
+    if ((uintptr_t)desc->memory % CH_ALIGN)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "memory is not aligned to %u bytes", CH_ALIGN);
+    if (desc->memory && desc->memory_bytes < bytes)
+        return ch_fail(error, CHORD_ERROR_MEMORY,
+                       "the session needs %llu bytes, memory_bytes is %llu",
+                       (unsigned long long)bytes, (unsigned long long)desc->memory_bytes);
+    ch_arena arena;
+    if (!ch_arena_open(&arena, (size_t)bytes, desc->memory))
+        return ch_fail(error, CHORD_ERROR_MEMORY, "no memory for an arena of %llu bytes",
+                       (unsigned long long)bytes);
+    if (!session_take(&arena, &plan)) {
+        ch_arena_close(&arena);
+        return ch_fail(error, CHORD_ERROR_MEMORY, "the plan and the arena disagree");
+    }
+    chord_session *s = (chord_session *)session_region(&arena, &plan, CH_REGION_SESSION);
+    s->model = model;
+    s->arena = arena;
+    s->plan = plan;
+    session_bind(s, desc);
+    ch_lane *lane = (ch_lane *)session_region(&arena, &plan, CH_REGION_LANES);
+    if (!ch_lanes_open(&s->lanes, lane, plan.table.lanes)) {
+        ch_arena_close(&arena);
+        return ch_fail(error, CHORD_ERROR_SYSTEM, "the system gave no thread for %d lanes",
+                       (int)plan.table.lanes);
+    }
+    s->stats.open_seconds = ch_os_seconds() - start;
+    *session = s;
+    return CHORD_OK;
+}
+
+void chord_session_close(chord_session *session) {
+    if (!session) return;
+    ch_lanes_close(&session->lanes);
+    ch_arena arena = session->arena; // the session itself lies in it
+    ch_arena_close(&arena);
+}
+
+const char *chord_session_error(const chord_session *session) {
+    return session->error.message;
+}
+
+const chord_plan_table *chord_session_plan(const chord_session *session) {
+    return &session->plan.table;
+}
+
+const chord_token *chord_session_tokens(const chord_session *session, int32_t *count) {
+    if (count) *count = session->count;
+    return session->tokens;
+}
+
+// ---- evaluating
+
+// FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
+static void session_hash_logits(chord_session *s) {
+    const uint8_t *bytes = (const uint8_t *)s->logits;
+    size_t n = (size_t)s->rows * (size_t)s->model->weights.hp.vocabulary * sizeof(float);
+    uint64_t hash = s->stats.logits_hash;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ bytes[i]) * 1099511628211u;
+    s->stats.logits_hash = hash;
+}
+
+// One step: the next n of tokens[], which stand there already.
+static bool session_step(chord_session *s, int32_t n, int32_t wanted) {
+    double start = ch_os_seconds();
+    s->exec.tokens = s->tokens + s->count;
+    s->exec.n = n;
+    s->exec.position = s->count;
+    s->exec.wanted = wanted;
+    if (!ch_exec_step(&s->exec)) return false;
+    s->count += n;
+    s->rows = wanted;
+    double seconds = ch_os_seconds() - start;
+    if (n > 1) {
+        s->stats.prefill_tokens += n;
+        s->stats.prefill_seconds += seconds;
+    } else {
+        s->stats.decode_tokens++;
+        s->stats.decode_seconds += seconds;
+    }
+    if (s->hash_on && wanted > 0) session_hash_logits(s);
+    return true;
+}
+
+chord_result chord_session_eval(chord_session *s, const chord_token *tokens, int32_t n,
+                                int32_t rows) {
+    const chord_plan_table *plan = &s->plan.table;
+    int32_t vocabulary = s->model->weights.hp.vocabulary;
+    if (n < 0 || (n > 0 && !tokens))
+        return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "%d tokens at NULL", (int)n);
+    if (rows < 0 || rows > plan->logits_rows || rows > n)
+        return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
+                       "rows is %d, wanted at most logits_rows %d and the %d tokens", (int)rows,
+                       (int)plan->logits_rows, (int)n);
+    for (int32_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= vocabulary)
+            return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
+                           "token %d of the input is %d, wanted 0 to %d", (int)i, (int)tokens[i],
+                           (int)vocabulary - 1);
+    if (n > plan->context - s->count)
+        return ch_fail(&s->error, CHORD_ERROR_CONTEXT_FULL,
+                       "%d tokens after %d do not fit the context of %d", (int)n, (int)s->count,
+                       (int)plan->context);
+    memmove(s->tokens + s->count, tokens, (size_t)n * sizeof *tokens);
+    s->rows = n > 0 ? 0 : s->rows;
+    s->exec.done = 0;
+    s->exec.total = n;
+    for (int32_t left = n; left > 0;) {
+        // The last batch holds all of the wanted rows.
+        int32_t part = left <= plan->batch ? left : CH_MIN(plan->batch, left - rows);
+        if (!session_step(s, part, part == left ? rows : 0))
+            return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped after %d of %d tokens",
+                           (int)(n - left), (int)n);
+        left -= part;
+        s->exec.done = n - left;
+    }
+    return CHORD_OK;
+}
+
+chord_result chord_session_rewind(chord_session *s, int32_t n) {
+    if (n < 0 || n > s->count)
+        return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "cannot keep %d of %d tokens", (int)n,
+                       (int)s->count);
+    s->count = n;
+    s->rows = 0;
+    s->pending = 0;
+    return CHORD_OK;
+}
+
+chord_result chord_session_sync(chord_session *s, const chord_token *tokens, int32_t n) {
+    if (n < 1 || !tokens)
+        return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "sync wants at least one token, got %d",
+                       (int)n);
+    if (n > s->plan.table.context)
+        return ch_fail(&s->error, CHORD_ERROR_CONTEXT_FULL,
+                       "%d tokens do not fit the context of %d", (int)n,
+                       (int)s->plan.table.context);
+    int32_t same = 0;
+    while (same < s->count && same < n && s->tokens[same] == tokens[same]) same++;
+    if (same == n) same = n - 1; // the last one is evaluated again, for its logits
+    for (int32_t i = same; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= s->model->weights.hp.vocabulary)
+            return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
+                           "token %d of the input is %d, wanted 0 to %d", (int)i, (int)tokens[i],
+                           (int)s->model->weights.hp.vocabulary - 1);
+    chord_result result = chord_session_rewind(s, same);
+    return result ? result : chord_session_eval(s, tokens + same, n - same, 1);
+}
+
+const float *chord_session_logits(const chord_session *s, int32_t row) {
+    if (row < 0 || row >= s->rows) return NULL;
+    return s->logits + (size_t)row * (size_t)s->model->weights.hp.vocabulary;
+}
+
+// ---- text
+
+chord_result chord_session_prompt(chord_session *s, const char *text, unsigned flags) {
+    if (!text) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "text is NULL");
+    if (s->model->vocab.count == 0)
+        return ch_fail(&s->error, CHORD_ERROR_UNSUPPORTED, "the file holds no vocabulary");
+    chord_tokenize_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.text = text;
+    desc.text_bytes = strlen(text);
+    desc.bos = flags & CHORD_PROMPT_BOS ? 0 : -1;
+    desc.special = (flags & CHORD_PROMPT_SPECIAL) != 0;
+    desc.scratch = s->text_scratch;
+    desc.scratch_bytes = (size_t)s->plan.table.regions[CH_REGION_TEXT].bytes;
+    size_t room = (size_t)(s->plan.table.context - s->count), n = 0;
+    // The ids go straight to where eval wants them: behind those that are held.
+    chord_result result =
+        ch_vocab_tokenize(&s->model->vocab, &desc, s->tokens + s->count, room, &n, &s->error);
+    if (result == CHORD_ERROR_SPACE)
+        return ch_fail(&s->error, CHORD_ERROR_CONTEXT_FULL,
+                       "a text of %llu tokens after %d does not fit the context of %d",
+                       (unsigned long long)n, (int)s->count, (int)s->plan.table.context);
+    if (result) return result;
+    s->pending = 0;
+    if (n == 0) return CHORD_OK;
+    return chord_session_eval(s, s->tokens + s->count, (int32_t)n, 1);
+}
+
+chord_result chord_session_set_sampler(chord_session *s, const chord_sampler *sampler) {
+    if (!sampler) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "sampler is NULL");
+    chord_result result = ch_sampler_check(sampler, &s->error);
+    if (result) return result;
+    s->sampler = *sampler;
+    ch_random_seed(&s->random, sampler->seed);
+    return CHORD_OK;
+}
+
+chord_result chord_session_sample(chord_session *s, chord_token *token) {
+    if (!token) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "token is NULL");
+    const float *logits = chord_session_logits(s, s->rows - 1);
+    if (!logits)
+        return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
+                       "there are no logits to sample from: evaluate a token first");
+    double start = ch_os_seconds();
+    *token = ch_sampler_choose(&s->sampler, &s->random, logits, s->model->weights.hp.vocabulary,
+                               s->tokens, s->count, s->candidates);
+    s->stats.sample_seconds += ch_os_seconds() - start;
+    return CHORD_OK;
+}
+
+// Length of the UTF-8 character at the front of n bytes; 0: its rest is still to come; -1: no
+// character begins so. Table 3-7 of the Unicode standard: no overlong forms, no surrogates, nothing
+// above U+10FFFF.
+static int32_t session_utf8(const char *text, int32_t n) {
+    const uint8_t *b = (const uint8_t *)text;
+    if (b[0] < 0x80) return 1;
+    int32_t length = b[0] >= 0xc2 && b[0] < 0xe0   ? 2
+                     : b[0] >= 0xe0 && b[0] < 0xf0 ? 3
+                     : b[0] >= 0xf0 && b[0] < 0xf5 ? 4
+                                                   : -1;
+    if (length < 0) return -1;
+    uint8_t low = b[0] == 0xe0   ? 0xa0
+                  : b[0] == 0xf0 ? 0x90
+                                 : 0x80,
+            high = b[0] == 0xed   ? 0x9f
+                   : b[0] == 0xf4 ? 0x8f
+                                  : 0xbf;
+    for (int32_t i = 1; i < length; i++) {
+        if (i == n) return 0;
+        if (b[i] < low || b[i] > high) return -1;
+        low = 0x80;
+        high = 0xbf;
+    }
+    return length;
+}
+
+static const char session_replacement[] = "\xef\xbf\xbd"; // U+FFFD
+
+// Hands out what is whole; bytes that begin no character become U+FFFD. Returns what the callback
+// said.
+static int session_emit(chord_session *s, const chord_generate_desc *desc, bool last) {
+    int32_t from = 0, at = 0;
+    int stop = 0;
+    while (at < s->pending && !stop) {
+        int32_t length = session_utf8(s->stream + at, s->pending - at);
+        if (length > 0) {
+            at += length;
+            continue;
+        }
+        if (length == 0 && !last) break;
+        if (at > from && desc->on_text)
+            stop = desc->on_text(desc->user, s->stream + from, (size_t)(at - from));
+        if (!stop && desc->on_text) stop = desc->on_text(desc->user, session_replacement, 3);
+        from = ++at;
+    }
+    if (at > from && !stop && desc->on_text)
+        stop = desc->on_text(desc->user, s->stream + from, (size_t)(at - from));
+    s->pending -= at;
+    memmove(s->stream, s->stream + at, (size_t)s->pending);
+    return stop;
+}
+
+// A token's text joins what is pending, and whole characters go out.
+static int session_write(chord_session *s, const chord_generate_desc *desc, chord_token token) {
+    size_t room = (size_t)(s->plan.table.regions[CH_REGION_STREAM].bytes - (uint64_t)s->pending);
+    if (s->model->vocab.count == 0) return 0;
+    size_t n = ch_vocab_text(&s->model->vocab, token, desc->special, s->stream + s->pending, room);
+    s->pending += (int32_t)CH_MIN(n, room);
+    return session_emit(s, desc, false);
+}
+
+chord_result chord_session_generate(chord_session *s, const chord_generate_desc *desc,
+                                    chord_generate_result *result) {
+    chord_generate_result unused;
+    if (!result) result = &unused;
+    memset(result, 0, sizeof *result);
+    if (!desc || desc->max_tokens < 0)
+        return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
+                       "max_tokens is %d, wanted 0 (no limit) or more",
+                       desc ? (int)desc->max_tokens : 0);
+    result->finish = CHORD_FINISH_LENGTH;
+    while (desc->max_tokens == 0 || result->tokens < desc->max_tokens) {
+        chord_token token = 0;
+        chord_result failed = chord_session_sample(s, &token);
+        if (failed) return failed;
+        if (!desc->ignore_end && ch_vocab_is_end(&s->model->vocab, token)) {
+            result->finish = CHORD_FINISH_END;
+            break;
+        }
+        if (s->count == s->plan.table.context) {
+            result->finish = CHORD_FINISH_CONTEXT;
+            break;
+        }
+        result->tokens++;
+        int stop = session_write(s, desc, token);
+        failed = chord_session_eval(s, &token, 1, 1);
+        if (failed) return failed;
+        if (stop) {
+            result->finish = CHORD_FINISH_STOPPED;
+            return CHORD_OK;
+        }
+    }
+    if (result->finish != CHORD_FINISH_LENGTH && session_emit(s, desc, true))
+        result->finish = CHORD_FINISH_STOPPED;
+    return CHORD_OK;
+}
+
+// ---- looking inside
+
+void chord_session_get_stats(const chord_session *session, chord_stats *stats) {
+    *stats = session->stats;
+}
+
+void chord_session_hash(chord_session *session, bool on) {
+    session->hash_on = on;
+}
+
+int32_t chord_session_op_count(const chord_session *session) {
+    return session->plan.size.op_count;
+}
+
+chord_result chord_session_get_op(const chord_session *s, int32_t i, chord_op_info *info) {
+    if (i < 0 || i >= s->plan.size.op_count) return CHORD_ERROR_ARGUMENT;
+    ch_op_describe(&s->model->weights, &s->exec.ops[i], s->plan.kv, info);
+    return CHORD_OK;
+}
+
+bool chord_get_kernel(int32_t i, const char *cpu, chord_kernel_info *info) {
+    if (i < 0 || i >= ch_kernel_count()) return false;
+    uint32_t bits = ch_cpu_detect(), mask = 0;
+    if (cpu && ch_cpu_level(cpu, &mask)) bits &= mask;
+    if (cpu && !ch_cpu_level(cpu, &mask)) bits = 0;
+    const ch_kernel *kernel = ch_kernel_at(i);
+    info->name = kernel->name;
+    info->family = ch_family_name(kernel->family);
+    info->usable = (kernel->cpu & ~bits) == 0;
+    info->chosen = ch_kernel_find(kernel->family, kernel->variant, bits) == i;
+    return true;
+}

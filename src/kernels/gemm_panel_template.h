@@ -1,0 +1,365 @@
+// gemm_panel_template: quantized weights of any type as a panel of unsigned bytes, for one vector
+// width.
+//
+// A strip is GM_N rows, one 32-bit lane each. Its record of a block of 32 weights is, in vectors:
+//   0..7  bytes: vector j holds weights 4j..4j+3 of each row, plus the type's zero point
+//   8     dw, the scale (of the first half)
+//   9     -dw * GM_MAGIC
+//   10    mw, the offset; for types with scales per 16 weights: dw of the second half,
+//   11    mw of the first half,
+//   12    mw of the second half.
+// Records of a strip are `step` bytes apart: those of the panel's other strips lie between them.
+//
+// Sixteen bytes of each row at a time are read into vectors (row 4l + i is lane l of vector i) and
+// turned by a 4 x 4 transpose of 32-bit parts, still packed: shifts and masks then unpack all rows
+// at once. Nothing but the rows' own bytes is read.
+//
+// A converter returns false if a scale is infinite or NaN, where the tile's arithmetic would not be
+// the reference's.
+//
+// Parameters: GM(name) prefixes names; GM_I and GM_F are the vector types; GM_N rows in a vector;
+// GM_TARGET. The includer defines the primitives (chunk and arithmetic on GM_I and GM_F).
+
+#define GM_MAGIC                                                                                   \
+    12582912.0f // 1.5 * 2^23: an int t of less than 2^22 added to its bits adds t to it
+#define GM_V ((size_t)GM_N * 4)
+
+// Traits of a type: two scales per block; offsets. And the vectors of its records.
+#define GM_HALVES  1
+#define GM_OFFSETS 2
+#define GM_VECTORS(trait)                                                                          \
+    ((size_t)(10 + ((trait)&GM_HALVES) + ((trait)&GM_OFFSETS) / 2 * (1 + ((trait)&GM_HALVES))))
+
+// What is gathered while a strip is converted: zero, or NaN once a scale was not finite.
+typedef struct GM(sink) {
+    uint8_t *record;
+    size_t step;
+    GM_F finite;
+} GM(sink);
+
+GM_TARGET CH_FORCE_INLINE uint8_t *GM(record)(const GM(sink) * s, int32_t b) {
+    return s->record + (size_t)b * s->step;
+}
+
+GM_TARGET CH_FORCE_INLINE GM_I GM(masked)(GM_I v, int32_t mask) {
+    return GM(and)(v, GM(set1)(mask));
+}
+
+// Byte i of every lane, as a float.
+GM_TARGET CH_FORCE_INLINE GM_F GM(byte)(GM_I v, int i) {
+    return GM(to_float)(GM(masked)(GM(srl)(v, 8 * i), 0xff));
+}
+
+GM_TARGET CH_FORCE_INLINE GM_F GM(signed_byte)(GM_I v, int i) {
+    return GM(to_float)(GM(sra)(GM(sll)(v, 24 - 8 * i), 24));
+}
+
+// The scale of a block: of all of it, or of its first half.
+GM_TARGET CH_FORCE_INLINE void GM(put_scale)(GM(sink) * s, int32_t b, GM_F dw) {
+    uint8_t *record = GM(record)(s, b);
+    GM(store_f)(record + 8 * GM_V, dw);
+    GM(store_f)(record + 9 * GM_V, GM(mul)(dw, GM(set1_f)(-GM_MAGIC)));
+    s->finite = GM(fma)(dw, GM(set1_f)(0.0f), s->finite);
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(put_scale2)(GM(sink) * s, int32_t b, GM_F dw0, GM_F dw1) {
+    GM(put_scale)(s, b, dw0);
+    GM(store_f)(GM(record)(s, b) + 10 * GM_V, dw1);
+    s->finite = GM(fma)(dw1, GM(set1_f)(0.0f), s->finite);
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(put)(GM(sink) * s, int32_t b, int j, GM_I bytes) {
+    GM(store_i)(GM(record)(s, b) + (size_t)j * GM_V, bytes);
+}
+
+// Vectors j of blocks b and b2 from low and high nibbles, with bits above them already in place.
+GM_TARGET CH_FORCE_INLINE void GM(put_nibbles)(GM(sink) * s, int32_t b, int j, int32_t b2, int j2,
+                                               GM_I v, GM_I above, GM_I above2) {
+    GM(put)(s, b, j, GM(or)(GM(masked)(v, 0x0f0f0f0f), above));
+    GM(put)(s, b2, j2, GM(or)(GM(masked)(GM(srl)(v, 4), 0x0f0f0f0f), above2));
+}
+
+// Bits 4j..4j+3 of each lane of h as bit 4 of its four bytes.
+GM_TARGET CH_FORCE_INLINE GM_I GM(fifth_bits)(GM_I h, int j) {
+    GM_I spread = GM(repeat_byte)(j % 2 ? h : GM(sll)(h, 4), j / 2);
+    return GM(min_u8)(GM(masked)(spread, (int32_t)0x80402010u), GM(set1)(0x10101010));
+}
+
+// The types with blocks of 32 are converted four blocks at a time, so that a row's address is
+// loaded once for all, and then one by one.
+
+// Asks for the next strip's part of four blocks.
+GM_TARGET CH_FORCE_INLINE void GM(prefetch4)(const uint8_t *const *CH_RESTRICT rows, size_t at,
+                                             const size_t bytes) {
+    for (size_t i = 0; i + 32 < 4 * bytes; i += 64) GM(prefetch)(rows, at + i);
+}
+
+// The 16-bit floats that start n blocks.
+GM_TARGET CH_FORCE_INLINE void GM(put_scales)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                              int32_t b, const int n, const size_t bytes) {
+    uint16_t h[4 * GM_N];
+    for (int r = 0; r < GM_N; r++) {
+        const uint8_t *row = rows[r] + (size_t)b * bytes;
+        CH_UNROLL for (int i = 0; i < n; i++) h[i * GM_N + r] =
+            ch_load_u16(row + (size_t)i * bytes);
+    }
+    CH_UNROLL for (int i = 0; i < n; i++) GM(put_scale)(s, b + i, GM(load_half)(h + i * GM_N));
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(some_q4_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
+    const size_t bytes = sizeof(ch_block_q4_0);
+    GM_I t[4], zero = GM(set1)(0);
+    GM(put_scales)(s, rows, b, n, bytes);
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        GM(chunk)(rows, (size_t)(b + i) * bytes + 2, t);
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], zero, zero);
+    }
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(some_q4_1)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
+    GM_I t[4], head[4], zero = GM(set1)(0);
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        size_t at = (size_t)(b + i) * sizeof(ch_block_q4_1);
+        GM(chunk)(rows, at, head);
+        GM(chunk)(rows, at + 4, t);
+        GM(put_scale)(s, b + i, GM(half)(head[0]));
+        GM(store_f)(GM(record)(s, b + i) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], zero, zero);
+    }
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(some_q5_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
+    GM_I t[4], head[4];
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        size_t at = (size_t)(b + i) * sizeof(ch_block_q5_0);
+        GM(chunk)(rows, at, head);
+        GM(chunk)(rows, at + 6, t);
+        GM_I high = GM(or)(GM(srl)(head[0], 16), GM(sll)(head[1], 16));
+        GM(put_scale)(s, b + i, GM(half)(head[0]));
+        CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(
+            s, b + i, j, b + i, j + 4, t[j], GM(fifth_bits)(high, j), GM(fifth_bits)(high, j + 4));
+    }
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(some_q5_1)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
+    GM_I t[4], head[4];
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        size_t at = (size_t)(b + i) * sizeof(ch_block_q5_1);
+        GM(chunk)(rows, at, head);
+        GM(chunk)(rows, at + 8, t);
+        GM(put_scale)(s, b + i, GM(half)(head[0]));
+        GM(store_f)(GM(record)(s, b + i) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], GM(fifth_bits)(head[1], j),
+                            GM(fifth_bits)(head[1], j + 4));
+    }
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(some_q8_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
+    const size_t bytes = sizeof(ch_block_q8_0);
+    GM_I t[4], flip = GM(set1)((int32_t)0x80808080u);
+    GM(put_scales)(s, rows, b, n, bytes);
+    CH_UNROLL for (int i = 0; i < 2 * n; i++) {
+        GM(chunk)(rows, (size_t)(b + i / 2) * bytes + 2 + 16 * (size_t)(i % 2), t);
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put)(s, b + i / 2, i % 2 * 4 + j, GM(xor)(t[j], flip));
+    }
+}
+
+#define GM_CONVERT(type)                                                                           \
+    GM_TARGET static CH_NOINLINE bool GM(convert_##type)(                                          \
+        const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record, size_t step) {         \
+        GM(sink) s = {record, step, GM(set1_f)(0.0f)};                                             \
+        int32_t b = 0, blocks = k / 32;                                                            \
+        for (; b + 4 <= blocks; b += 4) {                                                          \
+            GM(prefetch4)(rows, (size_t)b * sizeof(ch_block_##type), sizeof(ch_block_##type));     \
+            GM(some_##type)(&s, rows, b, 4);                                                       \
+        }                                                                                          \
+        for (; b < blocks; b++) GM(some_##type)(&s, rows, b, 1);                                   \
+        return GM(all_zero)(s.finite);                                                             \
+    }
+GM_CONVERT(q4_0)
+GM_CONVERT(q4_1)
+GM_CONVERT(q5_0)
+GM_CONVERT(q5_1)
+GM_CONVERT(q8_0)
+#undef GM_CONVERT
+
+GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
+    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+    GM_I t[4], scales[4];
+    for (int32_t b = 0; b < k / 32; b += 8) {
+        size_t at = (size_t)(b / 8) * sizeof(ch_block_q2_k);
+        GM(prefetch)(rows, at);
+        GM(prefetch)(rows, at + 64);
+        GM(chunk)(rows, at + 68, t);
+        GM(chunk)(rows, at, scales);
+        GM_F d = GM(half)(t[3]), dmin = GM(neg)(GM(half)(GM(srl)(t[3], 16)));
+        CH_UNROLL for (int p = 0; p < 8; p++) {
+            GM_I low = GM(masked)(scales[p / 2], 0x0f0f0f0f);
+            GM_I high = GM(masked)(GM(srl)(scales[p / 2], 4), 0x0f0f0f0f);
+            int byte = p % 2 * 2;
+            uint8_t *to = GM(record)(&s, b + p);
+            GM(put_scale2)
+            (&s, b + p, GM(mul)(d, GM(byte)(low, byte)), GM(mul)(d, GM(byte)(low, byte + 1)));
+            GM(store_f)(to + 11 * GM_V, GM(mul)(dmin, GM(byte)(high, byte)));
+            GM(store_f)(to + 12 * GM_V, GM(mul)(dmin, GM(byte)(high, byte + 1)));
+        }
+        for (int i = 0; i < 4; i++) {
+            GM(chunk)(rows, at + 16 + 16 * (size_t)i, t);
+            CH_UNROLL for (int p = 0; p < 4; p++) CH_UNROLL for (int j = 0; j < 4; j++) GM(put)(
+                &s, b + i / 2 * 4 + p, i % 2 * 4 + j, GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303));
+        }
+    }
+    return GM(all_zero)(s.finite);
+}
+
+// The sixteen 6-bit scales of q3_k, less 32, as four lanes of signed bytes.
+GM_TARGET CH_FORCE_INLINE GM_I GM(scales_q3_k)(const GM_I *packed, int i) {
+    GM_I low = GM(masked)(GM(srl)(packed[1 + i % 2], i / 2 * 4), 0x0f0f0f0f);
+    GM_I high = GM(sll)(GM(masked)(GM(srl)(packed[3], 2 * i), 0x03030303), 4);
+    return GM(sub_8)(GM(or)(low, high), GM(set1)(0x20202020));
+}
+
+GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
+    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+    GM_I t[4], high[8], packed[4];
+    for (int32_t b = 0; b < k / 32; b += 8) {
+        size_t at = (size_t)(b / 8) * sizeof(ch_block_q3_k);
+        GM(prefetch)(rows, at);
+        GM(prefetch)(rows, at + 64);
+        GM(chunk)(rows, at + 94, t);
+        GM(chunk)(rows, at + 92, packed);
+        GM_F d = GM(half)(GM(srl)(t[3], 16));
+        CH_UNROLL for (int p = 0; p < 8; p++) {
+            GM_I scales = GM(scales_q3_k)(packed, p / 2);
+            int byte = p % 2 * 2;
+            GM(put_scale2)
+            (&s, b + p, GM(mul)(d, GM(signed_byte)(scales, byte)),
+             GM(mul)(d, GM(signed_byte)(scales, byte + 1)));
+        }
+        GM(chunk)(rows, at, high);
+        GM(chunk)(rows, at + 16, high + 4);
+        for (int i = 0; i < 4; i++) {
+            GM(chunk)(rows, at + 32 + 16 * (size_t)i, t);
+            GM_I *bits = high + i % 2 * 4; // bits 0..3 are those of these four blocks
+            CH_UNROLL for (int j = 0; j < 4; j++) {
+                CH_UNROLL for (int p = 0; p < 4; p++) {
+                    GM_I third = p < 2 ? GM(sll)(bits[j], 2 - p) : GM(srl)(bits[j], p - 2);
+                    GM(put)
+                    (&s, b + i / 2 * 4 + p, i % 2 * 4 + j,
+                     GM(or)(GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303),
+                            GM(masked)(third, 0x04040404)));
+                }
+                bits[j] = GM(srl)(bits[j], 4);
+            }
+        }
+    }
+    return GM(all_zero)(s.finite);
+}
+
+// The eight scales and offsets of a superblock of q4_k or q5_k; head is its first 16 bytes.
+GM_TARGET CH_FORCE_INLINE void GM(put_scales_k)(GM(sink) * s, int32_t b, const GM_I *head) {
+    GM_F d = GM(half)(head[0]), dmin = GM(neg)(GM(half)(GM(srl)(head[0], 16)));
+    GM_I scale[2], min[2];
+    scale[0] = GM(masked)(head[1], 0x3f3f3f3f);
+    min[0] = GM(masked)(head[2], 0x3f3f3f3f);
+    scale[1] = GM(or)(GM(masked)(head[3], 0x0f0f0f0f), GM(masked)(GM(srl)(head[1], 2), 0x30303030));
+    min[1] = GM(or)(GM(masked)(GM(srl)(head[3], 4), 0x0f0f0f0f),
+                    GM(masked)(GM(srl)(head[2], 2), 0x30303030));
+    CH_UNROLL for (int p = 0; p < 8; p++) {
+        GM(put_scale)(s, b + p, GM(mul)(d, GM(byte)(scale[p / 4], p % 4)));
+        GM(store_f)(GM(record)(s, b + p) + 10 * GM_V, GM(mul)(dmin, GM(byte)(min[p / 4], p % 4)));
+    }
+}
+
+GM_TARGET static CH_NOINLINE bool GM(convert_q4_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
+    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+    GM_I t[4], zero = GM(set1)(0);
+    for (int32_t b = 0; b < k / 32; b += 8) {
+        size_t at = (size_t)(b / 8) * sizeof(ch_block_q4_k);
+        for (size_t i = 0; i < sizeof(ch_block_q4_k); i += 64) GM(prefetch)(rows, at + i);
+        GM(chunk)(rows, at, t);
+        GM(put_scales_k)(&s, b, t);
+        for (int i = 0; i < 8; i++) {
+            GM(chunk)(rows, at + 16 + 16 * (size_t)i, t);
+            int32_t to = b + i / 2 * 2;
+            CH_UNROLL for (int j = 0; j < 4; j++)
+                GM(put_nibbles)(&s, to, i % 2 * 4 + j, to + 1, i % 2 * 4 + j, t[j], zero, zero);
+        }
+    }
+    return GM(all_zero)(s.finite);
+}
+
+GM_TARGET static CH_NOINLINE bool GM(convert_q5_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
+    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+    GM_I t[4], high[8];
+    for (int32_t b = 0; b < k / 32; b += 8) {
+        size_t at = (size_t)(b / 8) * sizeof(ch_block_q5_k);
+        for (size_t i = 0; i < sizeof(ch_block_q5_k); i += 64) GM(prefetch)(rows, at + i);
+        GM(chunk)(rows, at, t);
+        GM(put_scales_k)(&s, b, t);
+        GM(chunk)(rows, at + 16, high);
+        GM(chunk)(rows, at + 32, high + 4);
+        for (int c = 0; c < 4; c++) {
+            // bits 2c and 2c + 1 become bit 4
+            CH_UNROLL for (int h = 0; h < 2; h++) {
+                GM(chunk)(rows, at + 48 + 32 * (size_t)c + 16 * (size_t)h, t);
+                CH_UNROLL for (int j = 0; j < 4; j++) {
+                    GM_I bits = high[4 * h + j];
+                    GM_I first = GM(masked)(GM(sll)(bits, 4), 0x10101010);
+                    GM_I second = GM(masked)(GM(sll)(bits, 3), 0x10101010);
+                    GM(put_nibbles)
+                    (&s, b + 2 * c, 4 * h + j, b + 2 * c + 1, 4 * h + j, t[j], first, second);
+                    high[4 * h + j] = GM(srl)(bits, 2);
+                }
+            }
+        }
+    }
+    return GM(all_zero)(s.finite);
+}
+
+GM_TARGET static CH_NOINLINE bool GM(convert_q6_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
+    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+    GM_I even[4], odd[4], high[4];
+    for (int32_t b = 0; b < k / 32; b += 8) {
+        size_t at = (size_t)(b / 8) * sizeof(ch_block_q6_k);
+        for (size_t i = 0; i < sizeof(ch_block_q6_k); i += 64) GM(prefetch)(rows, at + i);
+        GM(chunk)(rows, at + 194, even);
+        GM(chunk)(rows, at + 192, odd);
+        GM_F d = GM(half)(GM(srl)(even[3], 16));
+        CH_UNROLL for (int p = 0; p < 8; p++)
+            GM(put_scale2)(&s, b + p, GM(mul)(d, GM(signed_byte)(odd[p / 2], p % 2 * 2)),
+                           GM(mul)(d, GM(signed_byte)(odd[p / 2], p % 2 * 2 + 1)));
+        for (int i = 0; i < 4; i++) { // sixteen weights of each of four blocks
+            size_t half = (size_t)(i / 2), part = 16 * (size_t)(i % 2);
+            GM(chunk)(rows, at + 64 * half + part, even);
+            GM(chunk)(rows, at + 64 * half + part + 32, odd);
+            GM(chunk)(rows, at + 128 + 32 * half + part, high);
+            int32_t to = b + i / 2 * 4;
+            CH_UNROLL for (int j = 0; j < 4; j++) {
+                int at_j = i % 2 * 4 + j;
+                GM(put_nibbles)
+                (&s, to, at_j, to + 2, at_j, even[j], GM(masked)(GM(sll)(high[j], 4), 0x30303030),
+                 GM(masked)(high[j], 0x30303030));
+                GM(put_nibbles)
+                (&s, to + 1, at_j, to + 3, at_j, odd[j],
+                 GM(masked)(GM(sll)(high[j], 2), 0x30303030),
+                 GM(masked)(GM(srl)(high[j], 2), 0x30303030));
+            }
+        }
+    }
+    return GM(all_zero)(s.finite);
+}

@@ -1,0 +1,202 @@
+// gemm_tile_template: the product of a panel (gemm_panel_template.h) with groups of quantized
+// columns, for one vector width and one way to multiply bytes.
+//
+// A tile is up to GM_STRIPS strips of GM_N rows by 4 or 8 columns. Its integer accumulators stay in
+// registers over a block of 32 weights (or half of one): a vector of weights times four bytes of a
+// column, broadcast, no shuffles. They start at GM_MAGIC minus zero point times the sum of the
+// column's bytes: the zero point costs nothing, and T, the bits of the result read as a float, is
+// exactly GM_MAGIC + t. Then
+//     fma(dw, T, -dw * GM_MAGIC)  is  dw * t rounded once, the canon's u
+// in one operation: dw has at most 19 significant bits, so dw * GM_MAGIC is exact. (For t = 0 the
+// sign of that zero may differ from the reference's; it can only reach a result all of whose terms
+// underflow. Scales that are not finite are left to the reference: see the converters.)
+// The four float accumulators of the canon live in scratch, which the first-level cache holds.
+//
+// Parameters: those of gemm_panel_template.h, and
+//   GT(name)    prefixes the names of this way to multiply
+//   GT_TARGET   the functions' target
+//   GT_COLUMNS  columns of a full tile, 4 or 8
+//   GT(steps)   t[c * strips + s] += products of `count` vectors of weights of each strip, from
+//               vector `from` on, with columns of x; defined by the includer
+// `trait` below is the type's shape: GM_HALVES | GM_OFFSETS, and GT(steps)'s own bits.
+
+#define GT_ACC_BYTES ((size_t)GM_STRIPS * GT_COLUMNS * GM_V * 4)
+
+typedef struct GT(job) {
+    const uint8_t *panel;
+    ch_q8 x;
+    const int32_t *start; // [block or half][CH_GROUP]: what the integer accumulators start at
+    float *acc;           // [4][columns][strips][GM_N]
+    int32_t blocks;
+    int32_t column0; // 0 or 4
+} GT(job);
+
+GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, const int columns,
+                                        const int trait) {
+    const bool halves = (trait & GM_HALVES) != 0, offsets = (trait & GM_OFFSETS) != 0;
+    const size_t vectors = GM_VECTORS(trait), tile = (size_t)(strips * columns);
+    const uint8_t *w = job->panel;
+    const int8_t *q = job->x.q + 4 * job->column0;
+    const float *d = job->x.d + job->column0;
+    const float *sx = (halves ? job->x.sx16 : job->x.sx) + job->column0;
+    const int32_t *start = job->start + job->column0;
+    for (size_t i = 0; i < 4 * tile; i++) GM(store_f)(job->acc + i * GM_N, GM(set1_f)(0.0f));
+    for (int32_t b = 0; b < job->blocks; b++) {
+        float *acc = job->acc + (size_t)(b & 3) * tile * GM_N;
+        __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
+        GM_I t[GM_STRIPS * GT_COLUMNS];
+        GM_F u[GM_STRIPS * GT_COLUMNS], first[GM_STRIPS], second[GM_STRIPS];
+        CH_UNROLL for (int i = 0; i < columns * strips; i++) t[i] = GM(set1)(start[i / strips]);
+        GT(steps)(t, w, q, 0, halves ? 4 : 8, strips, columns, trait);
+        CH_UNROLL for (int s = 0; s < strips; s++) {
+            first[s] = GM(load_f)(w + ((size_t)s * vectors + 8) * GM_V);
+            second[s] = GM(load_f)(w + ((size_t)s * vectors + 9) * GM_V);
+        }
+        if (halves) {
+            CH_UNROLL for (int i = 0; i < columns * strips; i++) {
+                u[i] = GM(fma)(first[i % strips], GM(as_float)(t[i]), second[i % strips]);
+                t[i] = GM(set1)(start[CH_GROUP + i / strips]);
+            }
+            GT(steps)(t, w, q, 4, 4, strips, columns, trait);
+            CH_UNROLL for (int s = 0; s < strips; s++) first[s] =
+                GM(load_f)(w + ((size_t)s * vectors + 10) * GM_V);
+        }
+        CH_UNROLL for (int c = 0; c < columns; c++) {
+            GM_F scale = GM(set1_f)(d[c]), sum16 = GM(set1_f)(offsets ? sx[c] : 0.0f);
+            GM_F sum16b = GM(set1_f)(offsets && halves ? sx[CH_GROUP + c] : 0.0f);
+            CH_UNROLL for (int s = 0; s < strips; s++) {
+                const int i = c * strips + s;
+                const uint8_t *min = w + ((size_t)s * vectors + (halves ? 11 : 10)) * GM_V;
+                float *at = acc + (size_t)i * GM_N;
+                GM_F v = GM(as_float)(t[i]);
+                v = halves ? GM(fma)(first[s], GM(sub_f)(v, GM(set1_f)(GM_MAGIC)), u[i])
+                           : GM(fma)(first[s], v, second[s]);
+                v = GM(fma)(v, scale, GM(load_f)(at));
+                if (offsets) v = GM(fma)(GM(load_f)(min), sum16, v);
+                if (offsets && halves) v = GM(fma)(GM(load_f)(min + GM_V), sum16b, v);
+                GM(store_f)(at, v);
+            }
+        }
+        w += (size_t)strips * vectors * GM_V;
+        q += 32 * CH_GROUP;
+        d += CH_GROUP;
+        sx += halves ? 2 * CH_GROUP : CH_GROUP;
+        start += halves ? 2 * CH_GROUP : CH_GROUP;
+    }
+}
+
+// The integer starts of a group of columns: see the head.
+GT_TARGET static CH_NOINLINE void GT(starts)(const ch_q8 *x, int32_t blocks, int32_t zero,
+                                             bool halves, int32_t *start) {
+    const int32_t *sums = halves ? x->s16 : x->s32;
+    int32_t n = (halves ? 2 : 1) * ((blocks + 3) & ~3) * CH_GROUP; // padding included
+    GM_I magic = GM(set1)((int32_t)ch_bits_from_f32(GM_MAGIC)), factor = GM(set1)(zero);
+    for (int32_t i = 0; i < n; i += GM_N)
+        GM(store_i)(start + i, GM(sub)(magic, GM(mul_i)(GM(load_i)(sums + i), factor)));
+}
+
+// The end of the canon's dot, the epilogue, and the results of one tile; `rows` of them from r on.
+GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *acc, int32_t strips,
+                                             int32_t tile_columns, int32_t column, int32_t columns,
+                                             int32_t r, int32_t rows) {
+    size_t part = (size_t)(strips * tile_columns) * GM_N;
+    for (int32_t c = 0; c < columns; c++)
+        for (int32_t s = 0; s < strips; s++) {
+            const float *at = acc + (size_t)(c * strips + s) * GM_N;
+            GM_F y = GM(add)(GM(add)(GM(load_f)(at), GM(load_f)(at + 2 * part)),
+                             GM(add)(GM(load_f)(at + part), GM(load_f)(at + 3 * part)));
+            int32_t first = r + s * GM_N, left = CH_MIN(GM_N, r + rows - first);
+            size_t to = (size_t)(column + c) * a->y_stride + (size_t)first;
+            if (a->bias) y = GM(add)(y, GM(load_part)(a->bias + first, left));
+            if (a->add) y = GM(add)(GM(load_part)(a->add + to, left), y);
+            GM(store_part)(a->y + to, y, left);
+        }
+}
+
+typedef bool GT(convert_fn)(const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record,
+                            size_t step);
+typedef void GT(tile_fn)(const GT(job) * job, int32_t strips, int32_t columns);
+
+// What a type needs.
+typedef struct GT(kind) {
+    GT(convert_fn) * convert;
+    GT(tile_fn) * tile;
+    ch_mm_fn *reference;
+    int32_t zero; // point
+    int32_t trait;
+} GT(kind);
+
+// Converts `rows` rows from r on; false when some scale is not finite. Past the last row it is
+// read again.
+GT_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind) * kind, int32_t r,
+                                              int32_t rows, int32_t strips, uint8_t *panel) {
+    bool finite = true;
+    size_t record = GM_VECTORS(kind->trait) * GM_V;
+    for (int32_t s = 0; s < strips; s++) {
+        const uint8_t *at[GM_N];
+        for (int32_t i = 0; i < GM_N; i++)
+            at[i] = a->w + (size_t)(r + CH_MIN(s * GM_N + i, rows - 1)) * a->w_stride;
+        finite &= kind->convert(at, a->k, panel + (size_t)s * record, (size_t)strips * record);
+    }
+    return finite;
+}
+
+GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int32_t row1,
+                                          const GT(kind) * kind) {
+    bool halves = (kind->trait & GM_HALVES) != 0;
+    GT(job) job;
+    job.blocks = a->k / 32;
+    uint8_t *acc = a->scratch, *start = acc + GT_ACC_BYTES;
+    uint8_t *panel = start + (size_t)ch_q8_padded(a->k) / 32 * CH_GROUP * (halves ? 8 : 4);
+    job.acc = (float *)(void *)acc;
+    job.start = (const int32_t *)(const void *)start;
+    job.panel = panel;
+    for (int32_t r = row0; r < row1; r += GM_STRIPS * GM_N) {
+        int32_t rows = CH_MIN(GM_STRIPS * GM_N, row1 - r), strips = ch_ceil_div(rows, GM_N);
+        if (!GT(convert)(a, kind, r, rows, strips, panel)) {
+            kind->reference(a, r, r + rows);
+            continue;
+        }
+        for (int32_t c = 0; c < a->n; c += CH_GROUP) {
+            job.x = ch_q8_view(a->x + (size_t)(c / CH_GROUP) * a->x_stride, a->k, CH_GROUP);
+            GT(starts)(&job.x, job.blocks, kind->zero, halves, (int32_t *)(void *)start);
+            int32_t group = CH_MIN(CH_GROUP, a->n - c);
+            int32_t columns = group <= 4 ? 4 : GT_COLUMNS;
+            for (job.column0 = 0; job.column0 < group; job.column0 += columns) {
+                kind->tile(&job, strips, columns);
+                GT(finish)
+                (a, job.acc, strips, columns, c + job.column0, CH_MIN(columns, group - job.column0),
+                 r, rows);
+            }
+        }
+    }
+}
+
+// One noinline tile function per trait, with all shapes inside.
+#if GT_COLUMNS == 8
+#define GT_SHAPES(strips, trait)                                                                   \
+    if (columns == 8)                                                                              \
+        GT(tile)(job, strips, 8, trait);                                                           \
+    else                                                                                           \
+        GT(tile)(job, strips, 4, trait)
+#else
+#define GT_SHAPES(strips, trait) GT(tile)(job, strips, 4, trait)
+#endif
+#define GT_TILE(name, trait)                                                                       \
+    GT_TARGET static CH_NOINLINE void GT(tile_##name)(const GT(job) * job, int32_t strips,         \
+                                                      int32_t columns) {                           \
+        (void)columns;                                                                             \
+        if (strips == 3) {                                                                         \
+            GT_SHAPES(3, trait);                                                                   \
+        } else if (strips == 2) {                                                                  \
+            GT_SHAPES(2, trait);                                                                   \
+        } else {                                                                                   \
+            GT_SHAPES(1, trait);                                                                   \
+        }                                                                                          \
+    }
+#define GT_TYPE(type, how, shape, zero, trait)                                                     \
+    CH_FN void ch_gemm_##type##__##how(const ch_mm_args *a, int32_t row0, int32_t row1) {          \
+        static const GT(kind)                                                                      \
+            kind = {GM(convert_##type), GT(tile_##shape), ch_gemm_##type##__c, zero, trait};       \
+        GT(run)(a, row0, row1, &kind);                                                             \
+    }

@@ -1,0 +1,182 @@
+// plan: see plan.h.
+#include "plan.h"
+#include "../arena/os.h"
+
+enum {
+    PLAN_DEFAULT_CONTEXT = 4096,
+    PLAN_DEFAULT_BATCH = 512,
+    PLAN_MAX_BATCH = 4096,
+    PLAN_MAX_LANES = 64,
+    PLAN_UTF8_MAX = 4, // bytes of a character that the stream may hold back
+    PLAN_ONE_LANE_BYTES =
+        2 << 20 // matrices below this are read faster by one lane than shared by two
+};
+
+static const char *const region_names[CH_REGION_COUNT] = {
+    "session",    "lanes",        "ops",         "cursors", "rope frequencies",
+    "rope table", "tokens",       "text",        "stream",  "sampler",
+    "logits",     "lane scratch", "activations", "keys",    "values",
+};
+CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS, "the public table must hold every region");
+
+static uint64_t plan_matrix_bytes(const ch_weights *weights) {
+    uint64_t sum = ch_weight(weights, 0, CH_PLACE_OUTPUT)->bytes;
+    for (int32_t b = 0; b < weights->hp.blocks; b++)
+        for (int32_t p = 0; p < CH_PLACE_BLOCK_COUNT; p++) {
+            const ch_gguf_tensor *t = ch_weight(weights, b, (ch_place)p);
+            if (t) sum += t->bytes;
+        }
+    return sum;
+}
+
+// ---- choosing
+
+static chord_result plan_choose(const ch_weights *weights, const chord_session_desc *desc,
+                                ch_plan *plan, chord_error *error) {
+    const ch_hparams *hp = &weights->hp;
+    chord_plan_table *t = &plan->table;
+    static const ch_kv_type kv_of[] = {CH_KV_F16, CH_KV_F16, CH_KV_F32, CH_KV_Q8_0};
+    static const chord_kv kv_chosen[] = {CHORD_KV_F16, CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0};
+    if (desc->context < 0 || desc->context > CH_ARCH_MAX_CONTEXT)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "context is %d, wanted 0 (choose) to %d",
+                       (int)desc->context, (int)CH_ARCH_MAX_CONTEXT);
+    if (desc->batch < 0 || desc->batch > PLAN_MAX_BATCH)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "batch is %d, wanted 0 (choose) to %d",
+                       (int)desc->batch, (int)PLAN_MAX_BATCH);
+    if (desc->lanes < 0 || desc->lanes > PLAN_MAX_LANES)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "lanes is %d, wanted 0 (choose) to %d",
+                       (int)desc->lanes, (int)PLAN_MAX_LANES);
+    if ((unsigned)desc->kv >= CH_COUNT(kv_of))
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "kv is %d, which is no KV cache type",
+                       (int)desc->kv);
+    if (desc->logits_rows < 0 || desc->logits_rows > PLAN_MAX_BATCH)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "logits_rows is %d, wanted 0 (1) to %d",
+                       (int)desc->logits_rows, (int)PLAN_MAX_BATCH);
+    plan->kv = kv_of[desc->kv];
+    if (plan->kv == CH_KV_Q8_0 && (hp->key_dim % 32 || hp->value_dim % 32))
+        return ch_fail(
+            error, CHORD_ERROR_UNSUPPORTED,
+            "a q8_0 KV cache needs heads of a multiple of 32, this model's are %d and %d",
+            (int)hp->key_dim, (int)hp->value_dim);
+    plan->graph.kv = plan->kv;
+    plan->graph.cpu = ch_cpu_detect();
+    uint32_t mask = 0;
+    if (desc->cpu && !ch_cpu_level(desc->cpu, &mask)) {
+        char shown[32];
+        return ch_fail(error, CHORD_ERROR_ARGUMENT,
+                       "cpu is \"%s\", wanted c, avx2, avxvnni, avx512, neon, dotprod, i8mm or openblas",
+                       ch_printable(desc->cpu, strlen(desc->cpu), shown, sizeof shown));
+    }
+    if (desc->cpu) plan->graph.cpu &= mask;
+    t->kv = kv_chosen[desc->kv];
+    t->lanes = desc->lanes;
+    if (t->lanes == 0) t->lanes = CH_MIN(ch_os_cores(), PLAN_MAX_LANES);
+    if (desc->lanes == 0 && plan_matrix_bytes(weights) < PLAN_ONE_LANE_BYTES) t->lanes = 1;
+    t->logits_rows = desc->logits_rows ? desc->logits_rows : 1;
+    return CHORD_OK;
+}
+
+// ---- laying out
+
+// All sizes are bounded before they get here (dimensions at most 2^24 a row, contexts 2^24, 1024
+// blocks), so only the KV cache's product is checked.
+static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
+                        const chord_session_desc *desc, const ch_engine_sizes *sizes,
+                        int32_t context, ch_plan *plan) {
+    const ch_hparams *hp = &weights->hp;
+    chord_plan_table *t = &plan->table;
+    uint64_t bytes[CH_REGION_COUNT];
+    t->context = context;
+    t->batch = CH_MIN(desc->batch ? desc->batch : PLAN_DEFAULT_BATCH, context);
+    plan->graph.batch = t->batch;
+    t->logits_rows = CH_MIN(t->logits_rows, t->batch);
+    plan->graph.logits_rows = t->logits_rows;
+    plan->capacity = (int32_t)ch_round_up((size_t)context, CH_KV_CHUNK);
+    plan->key_bytes = ch_kv_bytes(plan->kv, hp->key_dim, plan->capacity);
+    plan->value_bytes = ch_kv_bytes(plan->kv, hp->value_dim, plan->capacity);
+    plan->text_bytes = (size_t)8 * (size_t)context;
+    if (vocab->words_split) plan->text_bytes = CH_MIN(plan->text_bytes, 65536);
+    ch_graph_measure(weights, &plan->graph, &plan->size);
+    uint64_t lanes = (uint64_t)t->lanes, ops = (uint64_t)plan->size.op_count;
+    uint64_t vocabulary = (uint64_t)hp->vocabulary,
+             heads = (uint64_t)hp->blocks * (uint64_t)hp->kv_heads;
+    plan->scratch_bytes = ch_round_up(CH_MAX(ch_gemm_scratch_bytes(plan->size.matmul_k),
+                                             ch_attn_scratch_bytes(hp->key_dim, hp->value_dim)),
+                                      CH_ALIGN);
+    bytes[CH_REGION_SESSION] = sizes->session_bytes;
+    bytes[CH_REGION_LANES] = lanes * sizes->lane_bytes;
+    bytes[CH_REGION_OPS] = ops * sizeof(ch_op);
+    bytes[CH_REGION_CURSORS] = ops * lanes * sizes->cursor_bytes;
+    bytes[CH_REGION_ROPE_FREQS] = (uint64_t)hp->rope_dims / 2 * sizeof(double);
+    bytes[CH_REGION_ROPE_TABLE] = (uint64_t)t->batch * (uint64_t)hp->rope_dims * sizeof(float);
+    bytes[CH_REGION_TOKENS] = (uint64_t)context * sizeof(chord_token);
+    bytes[CH_REGION_TEXT] = vocab->count ? ch_vocab_scratch(vocab, plan->text_bytes) : 0;
+    bytes[CH_REGION_STREAM] = (uint64_t)vocab->longest + PLAN_UTF8_MAX;
+    bytes[CH_REGION_SAMPLER] = vocabulary * sizes->candidate_bytes;
+    bytes[CH_REGION_LOGITS] = (uint64_t)plan->graph.logits_rows * vocabulary * sizeof(float);
+    bytes[CH_REGION_SCRATCH] = lanes * plan->scratch_bytes;
+    bytes[CH_REGION_ACTIVATIONS] = plan->size.activation_bytes;
+    if (!ch_mul(heads, plan->key_bytes, &bytes[CH_REGION_KEYS])) return false;
+    if (!ch_mul(heads, plan->value_bytes, &bytes[CH_REGION_VALUES])) return false;
+    t->region_count = CH_REGION_COUNT;
+    t->arena_bytes = 0;
+    for (int32_t i = 0; i < CH_REGION_COUNT; i++) {
+        t->regions[i].name = region_names[i];
+        t->regions[i].offset = t->arena_bytes;
+        t->regions[i].bytes = bytes[i];
+        if (bytes[i] > UINT64_MAX / 4 ||
+            !ch_add(t->arena_bytes, ch_arena_room(bytes[i]), &t->arena_bytes))
+            return false;
+    }
+    plan->graph.rope_table = t->regions[CH_REGION_ROPE_TABLE].offset;
+    plan->graph.activations = t->regions[CH_REGION_ACTIVATIONS].offset;
+    plan->graph.logits = t->regions[CH_REGION_LOGITS].offset;
+    t->kv_token_bytes = heads * (plan->key_bytes + plan->value_bytes) / (uint64_t)plan->capacity;
+    return t->arena_bytes <= SIZE_MAX;
+}
+
+// The largest context, in whole chunks, whose arena fits the budget; 0 if not even one chunk does.
+static int32_t plan_fit(const ch_weights *weights, const ch_vocab *vocab,
+                        const chord_session_desc *desc, const ch_engine_sizes *sizes,
+                        ch_plan *plan) {
+    int32_t low = 0, high = ch_ceil_div(weights->hp.context_train, CH_KV_CHUNK);
+    while (low < high) {
+        int32_t middle = low + (high - low + 1) / 2,
+                context = CH_MIN(middle * CH_KV_CHUNK, weights->hp.context_train);
+        bool fits = plan_layout(weights, vocab, desc, sizes, context, plan) &&
+                    plan->table.arena_bytes <= desc->memory_budget;
+        if (fits)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return CH_MIN(low * CH_KV_CHUNK, weights->hp.context_train);
+}
+
+CH_FN chord_result ch_plan_make(const ch_weights *weights, const ch_vocab *vocab,
+                                const chord_session_desc *desc, const ch_engine_sizes *sizes,
+                                ch_plan *plan, chord_error *error) {
+    memset(plan, 0, sizeof *plan);
+    if (weights->hp.blocks == 0)
+        return ch_fail(error, CHORD_ERROR_UNSUPPORTED,
+                       "the file holds a vocabulary and no tensors: it can tokenize only");
+    chord_result result = plan_choose(weights, desc, plan, error);
+    if (result) return result;
+    int32_t context =
+        desc->context ? desc->context : CH_MIN(weights->hp.context_train, PLAN_DEFAULT_CONTEXT);
+    if (desc->context == 0 && desc->memory_budget > 0) {
+        context = plan_fit(weights, vocab, desc, sizes, plan);
+        if (context == 0)
+            context = CH_MIN(CH_KV_CHUNK, weights->hp.context_train); // to tell what it would need
+    }
+    if (!plan_layout(weights, vocab, desc, sizes, context, plan))
+        return ch_fail(error, CHORD_ERROR_MEMORY,
+                       "a context of %d needs more bytes than this machine can address",
+                       (int)context);
+    if (desc->memory_budget > 0 && plan->table.arena_bytes > desc->memory_budget)
+        return ch_fail(error, CHORD_ERROR_MEMORY,
+                       "a context of %d needs %llu bytes, the budget is %llu", (int)context,
+                       (unsigned long long)plan->table.arena_bytes,
+                       (unsigned long long)desc->memory_budget);
+    return CHORD_OK;
+}

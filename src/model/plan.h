@@ -1,0 +1,55 @@
+// plan: every byte that a session takes, told beforehand.
+//
+// Owns: the choice of sizes from a desc, the table of regions. A pure function: no allocation, no
+// side effects. Refuses: what cannot be, and what does not fit a memory budget, with what it would
+// need. Invariant: the regions, in order, are exactly what the session takes from its arena; their
+// sum is arena_bytes.
+#ifndef CH_PLAN_H
+#define CH_PLAN_H
+
+#include "graph.h"
+
+// Regions in the order of the arena.
+typedef enum ch_region {
+    CH_REGION_SESSION,
+    CH_REGION_LANES,
+    CH_REGION_OPS,
+    CH_REGION_CURSORS,
+    CH_REGION_ROPE_FREQS,
+    CH_REGION_ROPE_TABLE,
+    CH_REGION_TOKENS,
+    CH_REGION_TEXT,
+    CH_REGION_STREAM,
+    CH_REGION_SAMPLER,
+    CH_REGION_LOGITS,
+    CH_REGION_SCRATCH,
+    CH_REGION_ACTIVATIONS,
+    CH_REGION_KEYS,
+    CH_REGION_VALUES,
+    CH_REGION_COUNT
+} ch_region;
+
+// What the engine's own structures take, which the model room does not know.
+typedef struct ch_engine_sizes {
+    uint64_t session_bytes;
+    uint64_t lane_bytes;      // per lane
+    uint64_t cursor_bytes;    // per op and lane
+    uint64_t candidate_bytes; // sampler, per token of the vocabulary
+} ch_engine_sizes;
+
+typedef struct ch_plan {
+    chord_plan_table table;
+    ch_graph_config graph; // offsets filled in
+    ch_graph_size size;
+    ch_kv_type kv;
+    int32_t capacity;                // positions of the KV cache: the context in whole chunks
+    uint64_t scratch_bytes;          // per lane
+    uint64_t key_bytes, value_bytes; // KV cache of one block and one KV head
+    size_t text_bytes;               // of text that the tokenizer's scratch is for
+} ch_plan;
+
+CH_FN chord_result ch_plan_make(const ch_weights *weights, const ch_vocab *vocab,
+                                const chord_session_desc *desc, const ch_engine_sizes *sizes,
+                                ch_plan *plan, chord_error *error);
+
+#endif
