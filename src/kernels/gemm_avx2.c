@@ -154,6 +154,7 @@ GM_TARGET CH_FORCE_INLINE void gm256_chunk(const uint8_t *const *CH_RESTRICT row
 #define GT(name)   gm256_##name
 #define GT_TARGET  GM_TARGET
 #define GT_COLUMNS 4
+
 // gcc would do all multiplications of a block first and add up last, out of memory.
 #if defined(__clang__)
 #define GM256_IN_ORDER(v) (void)(v)
@@ -180,7 +181,6 @@ GM_TARGET CH_FORCE_INLINE void gm256_steps(__m256i *t, const uint8_t *w, const i
         CH_UNROLL for (int i = 0; i < sums; i++) {
             CH_UNROLL for (int c = 0; c < columns; c++) {
                 __m256i column = gm256_four(x, j + i, c);
-
                 CH_UNROLL for (int s = 0; s < strips; s++) {
                     __m256i weights = gm256_load_i(w + (size_t)s * record + (size_t)(j + i) * 32);
                     __m256i signs = column, *to = &pairs[c * strips + s];
@@ -191,8 +191,7 @@ GM_TARGET CH_FORCE_INLINE void gm256_steps(__m256i *t, const uint8_t *w, const i
                     }
                     __m256i products = _mm256_maddubs_epi16(weights, signs);
                     *to = i == 0 ? products : _mm256_add_epi16(*to, products);
-                    __asm__(""
-                            : "+x"(*to)); // else gcc multiplies all first and adds last, in memory
+                    GM256_IN_ORDER(*to);
                 }
             }
         }
