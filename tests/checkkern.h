@@ -26,7 +26,7 @@ typedef struct ck_options {
     uint64_t seed;
     uint32_t cpu;
     const char *only;
-    bool quick, sabotage, bench, list;
+    bool quick, sabotage, bench, list, digest;
     int32_t n, ms;
     int64_t dram_mb;
 } ck_options;
@@ -295,6 +295,7 @@ typedef struct ck_group {
     ck_result *kernels[64]; // those selected, perhaps with the reference
     int count;
     int64_t cases;
+    uint64_t digest; // of all that the reference wrote
 } ck_group;
 
 typedef struct ck_copy {
@@ -398,6 +399,23 @@ static void ck_flip(const ck_case *c) {
             }
 }
 
+// Adds what the reference wrote to the digest (FNV-1a by elements, every NaN counting as 0).
+static void ck_digest(ck_group *g, const ck_case *c) {
+    uint64_t h = g->cases == 0 ? 0xcbf29ce484222325u : g->digest;
+    for (int i = 0; i < c->outs; i++) {
+        const ck_out *out = &c->out[i];
+        size_t step = out->kind == CK_F32 ? 4 : out->kind == CK_F16 ? 2 : 1;
+        for (size_t at = 0; at + step <= out->bytes; at += step) {
+            uint32_t bits = 0;
+            memcpy(&bits, out->p + at, step);
+            bool nan = (out->kind == CK_F32 && (bits & 0x7fffffffu) > 0x7f800000u) ||
+                       (out->kind == CK_F16 && ck_is_nan16((uint16_t)bits));
+            h = (h ^ (nan ? 0 : bits)) * 0x100000001b3u;
+        }
+    }
+    g->digest = h;
+}
+
 // Runs the reference, then every kernel of the group on the same bytes, and compares.
 static void ck_check(ck_group *g, const ck_case *c) {
     char text[448];
@@ -409,6 +427,7 @@ static void ck_check(ck_group *g, const ck_case *c) {
         return;
     }
     for (int i = 0; i < c->outs && !c->again; i++) ck_save(&ck_want[i], &c->out[i]);
+    if (ck_opt.digest && !c->again) ck_digest(g, c);
     int64_t number = g->cases++;
     for (int n = 0; n < g->count; n++) {
         ck_result *k = g->kernels[n];

@@ -187,14 +187,9 @@ static void ck_rope_one(ck_group *g, int32_t heads, int32_t head_dim, int32_t pa
     c.scale = ck_one_in(2) ? 1.0f : ck_one_in(2) ? 0.125f : 0.0883883461f;
     c.x = ck_float_out(&k, 0, CK_Y, (size_t)(heads * head_dim));
     ck_fill_floats(c.x, (size_t)(heads * head_dim), kind);
-    float *cosines = ck_float_in(CK_IN_A, (size_t)pairs, CK_BELL);
-    float *sines = ck_float_in(CK_IN_B, (size_t)pairs, CK_BELL);
-    for (int32_t i = 0; i < pairs; i++) {
-        cosines[i] = cosf(sines[i] * 3.0f);
-        sines[i] = sinf(sines[i] * 3.0f);
-    }
-    c.c = cosines;
-    c.s = sines;
+    // Any numbers do: no library's sine has a say in what is tested.
+    c.c = ck_float_in(CK_IN_A, (size_t)pairs, CK_BELL);
+    c.s = ck_float_in(CK_IN_B, (size_t)pairs, CK_BELL);
     ck_check(g, &k);
 }
 

@@ -3,6 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+double gb_cpu_seconds(void) {
+    return (double)clock() / CLOCKS_PER_SEC;
+}
 
 // ---- buffers
 
@@ -129,9 +134,12 @@ static float gb_random_weight(gguf_builder *builder) {
     return ((float)(gb_random(builder) >> 40) / 16777216.0f - 0.5f) * 0.1f;
 }
 
-// Overwrites the f16 at `at` with a scale of 2^-11 to 2^-10.
-static void gb_put_scale(gguf_builder *builder, uint8_t *at) {
-    uint16_t half = (uint16_t)(4 << 10 | (gb_random(builder) & 1023));
+// Overwrites the f16 at `at` with a scale of 2^-11 to 2^-10, or a subnormal one of 2^-15 to 2^-14
+// where the block multiplies it with large scales of its own.
+static void gb_put_scale(gguf_builder *builder, ch_type type, uint8_t *at) {
+    bool small = type == CH_TYPE_Q4_K || type == CH_TYPE_Q5_K || type == CH_TYPE_Q6_K;
+    uint32_t bits = (uint32_t)gb_random(builder);
+    uint16_t half = (uint16_t)(small ? 512 | (bits & 511) : 4 << 10 | (bits & 1023));
     memcpy(at, &half, sizeof half);
 }
 
@@ -143,19 +151,19 @@ static void gb_random_block(gguf_builder *builder, ch_type type, uint8_t *block)
     case CH_TYPE_Q5_1:
     case CH_TYPE_Q4_K:
     case CH_TYPE_Q5_K:
-        gb_put_scale(builder, block + 2); // the minimum; the scale follows below
-        gb_put_scale(builder, block);
+        gb_put_scale(builder, type, block + 2); // the minimum; the scale follows below
+        gb_put_scale(builder, type, block);
         break;
     case CH_TYPE_Q2_K:
-        gb_put_scale(builder, block + bytes - 4);
-        gb_put_scale(builder, block + bytes - 2);
+        gb_put_scale(builder, type, block + bytes - 4);
+        gb_put_scale(builder, type, block + bytes - 2);
         break;
     case CH_TYPE_Q3_K:
     case CH_TYPE_Q6_K:
-        gb_put_scale(builder, block + bytes - 2);
+        gb_put_scale(builder, type, block + bytes - 2);
         break;
     default:
-        gb_put_scale(builder, block);
+        gb_put_scale(builder, type, block);
     }
 }
 

@@ -11,6 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Seconds of processor time that this process has used: limits on it hold on a busy machine too.
+// With sanitizers a limit is GB_SLOWER times as long.
+double gb_cpu_seconds(void);
+#define GB_SLOWER (CH_ARENA_POISON ? 10 : 1)
+
 typedef struct gb_buffer {
     uint8_t *data;
     size_t bytes, capacity;

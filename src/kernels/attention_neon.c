@@ -1,14 +1,16 @@
 // attention_neon: streaming attention on aarch64, for the three kinds of KV cache.
 //
 // Owns: attention for neon.
+//
 // Idea: up to CH_ATTN_ROWS queries (heads and tokens) go over the cache together, a chunk of 64
 // positions at a time. With more than ATN_DIRECT of them, the chunk of K and V is made floats once,
 // in the scratch memory; fewer convert in registers as they read. Scores: K stands in sixteens of
 // positions, so lanes are positions, and four queries at a time share the loads of K. Values: lanes
 // are elements, and four queries share the loads of V. Queries whose ends of the visible range
 // differ (the diagonal of a prompt) share what they have in common and do the rest alone, in order
-// of positions as the canon wants. Invariants: no position of V that a query does not see has an
-// effect on it; y serves as o.
+// of positions as the canon wants.
+//
+// Invariants: no position of V that a query does not see has an effect on it; y serves as o.
 #include "neon.h"
 
 #if CH_ARM64

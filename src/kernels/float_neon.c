@@ -1,12 +1,14 @@
 // float_neon: matrices of floats (F32, F16, BF16) times columns of floats on aarch64.
 //
 // Owns: matvec and gemm of the float types for neon.
+//
 // Idea: the canon's 16 sums are four vectors. A tile is R rows times C columns, hence 4 R C vectors
 // of sums: 4 x 1 where there is one column, so that 16 chains hide the latency of fma and four rows
 // share the loads of x; 2 x 2 otherwise: 16 fma for 16 loads. gemm converts 16 rows to floats in
 // the scratch memory (F32 is taken as it is), and keeps the sums of 16 rows and 8 columns in memory
-// while it walks over k in steps that fit in the first-level cache. Invariants: the last k % 16
-// elements go one by one; nothing past k is read.
+// while it walks over k in steps that fit in the first-level cache.
+//
+// Invariants: the last k % 16 elements go one by one; nothing past k is read.
 #include "neon.h"
 
 #if CH_ARM64

@@ -118,22 +118,20 @@ GM_TARGET CH_FORCE_INLINE __m256 gm256_half(__m256i v) {
     return _mm256_cvtph_ps(_mm256_castsi256_si128(v));
 }
 
-// The 16-bit floats at offset `at` of the rows.
-GM_TARGET CH_FORCE_INLINE __m256 gm256_half_at(const uint8_t *const *rows, size_t at) {
-    uint16_t h[8];
-    for (int i = 0; i < 8; i++) h[i] = ch_load_u16(rows[i] + at);
+GM_TARGET CH_FORCE_INLINE __m256 gm256_load_half(const uint16_t *h) {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)h));
 }
 
 // Asks for the same place in the strip after this one; that address need not exist.
-GM_TARGET CH_FORCE_INLINE void gm256_prefetch(const uint8_t *const *rows, size_t at) {
+GM_TARGET CH_FORCE_INLINE void gm256_prefetch(const uint8_t *const *CH_RESTRICT rows, size_t at) {
     uintptr_t strip = ((uintptr_t)rows[1] - (uintptr_t)rows[0]) * 8 + at;
     for (int i = 0; i < 8; i++)
         _mm_prefetch((const char *)((uintptr_t)rows[i] + strip), _MM_HINT_T1);
 }
 
 // Bytes at..at+15 of each row, transposed: t[j] holds bytes 4j..4j+3 of all rows.
-GM_TARGET CH_FORCE_INLINE void gm256_chunk(const uint8_t *const *rows, size_t at, __m256i *t) {
+GM_TARGET CH_FORCE_INLINE void gm256_chunk(const uint8_t *const *CH_RESTRICT rows, size_t at,
+                                           __m256i *t) {
     __m256i v[4];
     CH_UNROLL for (int i = 0; i < 4; i++) {
         const __m128i *a = (const __m128i *)(const void *)(rows[i] + at);

@@ -85,88 +85,115 @@ GM_TARGET CH_FORCE_INLINE GM_I GM(fifth_bits)(GM_I h, int j) {
     return GM(min_u8)(GM(masked)(spread, (int32_t)0x80402010u), GM(set1)(0x10101010));
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q4_0)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
-    GM_I t[4], zero = GM(set1)(0);
-    for (int32_t b = 0; b < k / 32; b++) {
-        size_t at = (size_t)b * sizeof(ch_block_q4_0);
-        GM(prefetch)(rows, at);
-        GM(put_scale)(&s, b, GM(half_at)(rows, at));
-        GM(chunk)(rows, at + 2, t);
-        CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(&s, b, j, b, j + 4, t[j], zero, zero);
-    }
-    return GM(all_zero)(s.finite);
+// The types with blocks of 32 are converted four blocks at a time, so that a row's address is
+// loaded once for all, and then one by one.
+
+// Asks for the next strip's part of four blocks.
+GM_TARGET CH_FORCE_INLINE void GM(prefetch4)(const uint8_t *const *CH_RESTRICT rows, size_t at,
+                                             const size_t bytes) {
+    for (size_t i = 0; i + 32 < 4 * bytes; i += 64) GM(prefetch)(rows, at + i);
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q4_1)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+// The 16-bit floats that start n blocks.
+GM_TARGET CH_FORCE_INLINE void GM(put_scales)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                              int32_t b, const int n, const size_t bytes) {
+    uint16_t h[4 * GM_N];
+    for (int r = 0; r < GM_N; r++) {
+        const uint8_t *row = rows[r] + (size_t)b * bytes;
+        CH_UNROLL for (int i = 0; i < n; i++) h[i * GM_N + r] =
+            ch_load_u16(row + (size_t)i * bytes);
+    }
+    CH_UNROLL for (int i = 0; i < n; i++) GM(put_scale)(s, b + i, GM(load_half)(h + i * GM_N));
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(some_q4_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
+    const size_t bytes = sizeof(ch_block_q4_0);
+    GM_I t[4], zero = GM(set1)(0);
+    GM(put_scales)(s, rows, b, n, bytes);
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        GM(chunk)(rows, (size_t)(b + i) * bytes + 2, t);
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], zero, zero);
+    }
+}
+
+GM_TARGET CH_FORCE_INLINE void GM(some_q4_1)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
     GM_I t[4], head[4], zero = GM(set1)(0);
-    for (int32_t b = 0; b < k / 32; b++) {
-        size_t at = (size_t)b * sizeof(ch_block_q4_1);
-        GM(prefetch)(rows, at);
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        size_t at = (size_t)(b + i) * sizeof(ch_block_q4_1);
         GM(chunk)(rows, at, head);
         GM(chunk)(rows, at + 4, t);
-        GM(put_scale)(&s, b, GM(half)(head[0]));
-        GM(store_f)(GM(record)(&s, b) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
-        CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(&s, b, j, b, j + 4, t[j], zero, zero);
+        GM(put_scale)(s, b + i, GM(half)(head[0]));
+        GM(store_f)(GM(record)(s, b + i) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], zero, zero);
     }
-    return GM(all_zero)(s.finite);
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q5_0)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+GM_TARGET CH_FORCE_INLINE void GM(some_q5_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
     GM_I t[4], head[4];
-    for (int32_t b = 0; b < k / 32; b++) {
-        size_t at = (size_t)b * sizeof(ch_block_q5_0);
-        GM(prefetch)(rows, at);
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        size_t at = (size_t)(b + i) * sizeof(ch_block_q5_0);
         GM(chunk)(rows, at, head);
         GM(chunk)(rows, at + 6, t);
         GM_I high = GM(or)(GM(srl)(head[0], 16), GM(sll)(head[1], 16));
-        GM(put_scale)(&s, b, GM(half)(head[0]));
+        GM(put_scale)(s, b + i, GM(half)(head[0]));
         CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(
-            &s, b, j, b, j + 4, t[j], GM(fifth_bits)(high, j), GM(fifth_bits)(high, j + 4));
+            s, b + i, j, b + i, j + 4, t[j], GM(fifth_bits)(high, j), GM(fifth_bits)(high, j + 4));
     }
-    return GM(all_zero)(s.finite);
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q5_1)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+GM_TARGET CH_FORCE_INLINE void GM(some_q5_1)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
     GM_I t[4], head[4];
-    for (int32_t b = 0; b < k / 32; b++) {
-        size_t at = (size_t)b * sizeof(ch_block_q5_1);
-        GM(prefetch)(rows, at);
+    CH_UNROLL for (int i = 0; i < n; i++) {
+        size_t at = (size_t)(b + i) * sizeof(ch_block_q5_1);
         GM(chunk)(rows, at, head);
         GM(chunk)(rows, at + 8, t);
-        GM(put_scale)(&s, b, GM(half)(head[0]));
-        GM(store_f)(GM(record)(&s, b) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
-        CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(
-            &s, b, j, b, j + 4, t[j], GM(fifth_bits)(head[1], j), GM(fifth_bits)(head[1], j + 4));
+        GM(put_scale)(s, b + i, GM(half)(head[0]));
+        GM(store_f)(GM(record)(s, b + i) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], GM(fifth_bits)(head[1], j),
+                            GM(fifth_bits)(head[1], j + 4));
     }
-    return GM(all_zero)(s.finite);
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q8_0)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+GM_TARGET CH_FORCE_INLINE void GM(some_q8_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
+                                             int32_t b, const int n) {
+    const size_t bytes = sizeof(ch_block_q8_0);
     GM_I t[4], flip = GM(set1)((int32_t)0x80808080u);
-    for (int32_t b = 0; b < k / 32; b++) {
-        size_t at = (size_t)b * sizeof(ch_block_q8_0);
-        GM(prefetch)(rows, at);
-        GM(put_scale)(&s, b, GM(half_at)(rows, at));
-        for (int i = 0; i < 2; i++) {
-            GM(chunk)(rows, at + 2 + 16 * (size_t)i, t);
-            CH_UNROLL for (int j = 0; j < 4; j++) GM(put)(&s, b, 4 * i + j, GM(xor)(t[j], flip));
-        }
+    GM(put_scales)(s, rows, b, n, bytes);
+    CH_UNROLL for (int i = 0; i < 2 * n; i++) {
+        GM(chunk)(rows, (size_t)(b + i / 2) * bytes + 2 + 16 * (size_t)(i % 2), t);
+        CH_UNROLL for (int j = 0; j < 4; j++)
+            GM(put)(s, b + i / 2, i % 2 * 4 + j, GM(xor)(t[j], flip));
     }
-    return GM(all_zero)(s.finite);
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
+#define GM_CONVERT(type)                                                                           \
+    GM_TARGET static CH_NOINLINE bool GM(convert_##type)(                                          \
+        const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record, size_t step) {         \
+        GM(sink) s = {record, step, GM(set1_f)(0.0f)};                                             \
+        int32_t b = 0, blocks = k / 32;                                                            \
+        for (; b + 4 <= blocks; b += 4) {                                                          \
+            GM(prefetch4)(rows, (size_t)b * sizeof(ch_block_##type), sizeof(ch_block_##type));     \
+            GM(some_##type)(&s, rows, b, 4);                                                       \
+        }                                                                                          \
+        for (; b < blocks; b++) GM(some_##type)(&s, rows, b, 1);                                   \
+        return GM(all_zero)(s.finite);                                                             \
+    }
+GM_CONVERT(q4_0)
+GM_CONVERT(q4_1)
+GM_CONVERT(q5_0)
+GM_CONVERT(q5_1)
+GM_CONVERT(q8_0)
+#undef GM_CONVERT
+
+GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
     GM_I t[4], scales[4];
     for (int32_t b = 0; b < k / 32; b += 8) {
@@ -202,8 +229,8 @@ GM_TARGET CH_FORCE_INLINE GM_I GM(scales_q3_k)(const GM_I *packed, int i) {
     return GM(sub_8)(GM(or)(low, high), GM(set1)(0x20202020));
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
+GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
     GM_I t[4], high[8], packed[4];
     for (int32_t b = 0; b < k / 32; b += 8) {
@@ -255,8 +282,8 @@ GM_TARGET CH_FORCE_INLINE void GM(put_scales_k)(GM(sink) * s, int32_t b, const G
     }
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q4_k)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
+GM_TARGET static CH_NOINLINE bool GM(convert_q4_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
     GM_I t[4], zero = GM(set1)(0);
     for (int32_t b = 0; b < k / 32; b += 8) {
@@ -274,8 +301,8 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q4_k)(const uint8_t *const *rows, i
     return GM(all_zero)(s.finite);
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q5_k)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
+GM_TARGET static CH_NOINLINE bool GM(convert_q5_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
     GM_I t[4], high[8];
     for (int32_t b = 0; b < k / 32; b += 8) {
@@ -303,8 +330,8 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q5_k)(const uint8_t *const *rows, i
     return GM(all_zero)(s.finite);
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q6_k)(const uint8_t *const *rows, int32_t k,
-                                                   uint8_t *record, size_t step) {
+GM_TARGET static CH_NOINLINE bool GM(convert_q6_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
     GM_I even[4], odd[4], high[4];
     for (int32_t b = 0; b < k / 32; b += 8) {

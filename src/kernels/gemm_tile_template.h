@@ -43,38 +43,38 @@ GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, c
     for (size_t i = 0; i < 4 * tile; i++) GM(store_f)(job->acc + i * GM_N, GM(set1_f)(0.0f));
     for (int32_t b = 0; b < job->blocks; b++) {
         float *acc = job->acc + (size_t)(b & 3) * tile * GM_N;
+        __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
         GM_I t[GM_STRIPS * GT_COLUMNS];
-        GM_F u[GM_STRIPS * GT_COLUMNS];
-        CH_UNROLL for (int c = 0; c < columns; c++) CH_UNROLL for (int s = 0; s < strips; s++)
-            t[c * strips + s] = GM(set1)(start[c]);
+        GM_F u[GM_STRIPS * GT_COLUMNS], first[GM_STRIPS], second[GM_STRIPS];
+        CH_UNROLL for (int i = 0; i < columns * strips; i++) t[i] = GM(set1)(start[i / strips]);
         GT(steps)(t, w, q, 0, halves ? 4 : 8, strips, columns, trait);
         CH_UNROLL for (int s = 0; s < strips; s++) {
-            const uint8_t *scales = w + ((size_t)s * vectors + 8) * GM_V;
-            GM_F dw = GM(load_f)(scales), cancel = GM(load_f)(scales + GM_V);
-            CH_UNROLL for (int c = 0; c < columns; c++) u[c * strips + s] =
-                GM(fma)(dw, GM(as_float)(t[c * strips + s]), cancel);
+            first[s] = GM(load_f)(w + ((size_t)s * vectors + 8) * GM_V);
+            second[s] = GM(load_f)(w + ((size_t)s * vectors + 9) * GM_V);
         }
         if (halves) {
-            CH_UNROLL for (int c = 0; c < columns; c++) CH_UNROLL for (int s = 0; s < strips; s++)
-                t[c * strips + s] = GM(set1)(start[CH_GROUP + c]);
-            GT(steps)(t, w, q, 4, 4, strips, columns, trait);
-            CH_UNROLL for (int s = 0; s < strips; s++) {
-                GM_F dw = GM(load_f)(w + ((size_t)s * vectors + 10) * GM_V);
-                GM_F magic = GM(set1_f)(GM_MAGIC);
-                CH_UNROLL for (int c = 0; c < columns; c++) u[c * strips + s] = GM(fma)(
-                    dw, GM(sub_f)(GM(as_float)(t[c * strips + s]), magic), u[c * strips + s]);
+            CH_UNROLL for (int i = 0; i < columns * strips; i++) {
+                u[i] = GM(fma)(first[i % strips], GM(as_float)(t[i]), second[i % strips]);
+                t[i] = GM(set1)(start[CH_GROUP + i / strips]);
             }
+            GT(steps)(t, w, q, 4, 4, strips, columns, trait);
+            CH_UNROLL for (int s = 0; s < strips; s++) first[s] =
+                GM(load_f)(w + ((size_t)s * vectors + 10) * GM_V);
         }
-        CH_UNROLL for (int s = 0; s < strips; s++) {
-            const uint8_t *min = w + ((size_t)s * vectors + (halves ? 11 : 10)) * GM_V;
-            GM_F mw = offsets ? GM(load_f)(min) : GM(set1_f)(0.0f);
-            GM_F mw2 = offsets && halves ? GM(load_f)(min + GM_V) : mw;
-            CH_UNROLL for (int c = 0; c < columns; c++) {
-                float *at = acc + (size_t)(c * strips + s) * GM_N;
-                GM_F sum = GM(fma)(u[c * strips + s], GM(set1_f)(d[c]), GM(load_f)(at));
-                if (offsets) sum = GM(fma)(mw, GM(set1_f)(sx[c]), sum);
-                if (offsets && halves) sum = GM(fma)(mw2, GM(set1_f)(sx[CH_GROUP + c]), sum);
-                GM(store_f)(at, sum);
+        CH_UNROLL for (int c = 0; c < columns; c++) {
+            GM_F scale = GM(set1_f)(d[c]), sum16 = GM(set1_f)(offsets ? sx[c] : 0.0f);
+            GM_F sum16b = GM(set1_f)(offsets && halves ? sx[CH_GROUP + c] : 0.0f);
+            CH_UNROLL for (int s = 0; s < strips; s++) {
+                const int i = c * strips + s;
+                const uint8_t *min = w + ((size_t)s * vectors + (halves ? 11 : 10)) * GM_V;
+                float *at = acc + (size_t)i * GM_N;
+                GM_F v = GM(as_float)(t[i]);
+                v = halves ? GM(fma)(first[s], GM(sub_f)(v, GM(set1_f)(GM_MAGIC)), u[i])
+                           : GM(fma)(first[s], v, second[s]);
+                v = GM(fma)(v, scale, GM(load_f)(at));
+                if (offsets) v = GM(fma)(GM(load_f)(min), sum16, v);
+                if (offsets && halves) v = GM(fma)(GM(load_f)(min + GM_V), sum16b, v);
+                GM(store_f)(at, v);
             }
         }
         w += (size_t)strips * vectors * GM_V;
@@ -113,7 +113,8 @@ GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *a
         }
 }
 
-typedef bool GT(convert_fn)(const uint8_t *const *rows, int32_t k, uint8_t *record, size_t step);
+typedef bool GT(convert_fn)(const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record,
+                            size_t step);
 typedef void GT(tile_fn)(const GT(job) * job, int32_t strips, int32_t columns);
 
 // What a type needs.

@@ -69,7 +69,7 @@ static uint64_t read_xcr0(void) {
 }
 
 // Bit numbers: Intel SDM volume 2, CPUID leaves 1 and 7.
-CH_FN uint32_t ch_cpu_detect(void) {
+static uint32_t kernels_detect(void) {
     uint32_t a = 0, b = 0, c = 0, d = 0, found = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
     uint32_t fma_f16c_osxsave_avx = 1u << 12 | 1u << 29 | 1u << 27 | 1u << 28;
@@ -90,7 +90,7 @@ CH_FN uint32_t ch_cpu_detect(void) {
 
 #elif CH_ARM64
 
-CH_FN uint32_t ch_cpu_detect(void) {
+static uint32_t kernels_detect(void) {
     uint32_t found = CH_CPU_NEON;
 #if defined(__linux__)
     // Bits of the kernel's AT_HWCAP and AT_HWCAP2: Documentation/arch/arm64/elf_hwcaps.rst.
@@ -104,11 +104,19 @@ CH_FN uint32_t ch_cpu_detect(void) {
 
 #else
 
-CH_FN uint32_t ch_cpu_detect(void) {
+static uint32_t kernels_detect(void) {
     return 0;
 }
 
 #endif
+
+CH_FN uint32_t ch_cpu_detect(void) {
+#if defined(CHORD_OPENBLAS)
+    return kernels_detect() | CH_CPU_OPENBLAS;
+#else
+    return kernels_detect();
+#endif
+}
 
 CH_FN bool ch_cpu_level(const char *name, uint32_t *mask) {
     static const struct {
@@ -116,6 +124,7 @@ CH_FN bool ch_cpu_level(const char *name, uint32_t *mask) {
         uint32_t mask;
     } levels[] = {
         {"c", 0},
+        {"openblas", CH_CPU_OPENBLAS},
         {"avx2", CH_CPU_AVX2},
         {"avxvnni", CH_CPU_AVX2 | CH_CPU_AVXVNNI},
         {"avx512", CH_CPU_AVX2 | CH_CPU_AVXVNNI | CH_CPU_AVX512},

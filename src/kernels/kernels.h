@@ -10,24 +10,33 @@
 // fused one, written as such; and no bare product is ever an operand of a bare addition (so that no
 // compiler setting can fuse, or split, one).
 //
-//   quantized dot   over blocks b of 32 weights, in order, t = exact integer sum of w * q over the
-//   block:
-//                     one scale per block:    u = dw * t
-//                     scales per 16 weights:  u = fma(dw1, t1, dw0 * t0)
-//                     acc[b % 4] = fma(u, d[b], acc[b % 4])
-//                     one minimum per block:  acc[b % 4] = fma(mw, sx[b], acc[b % 4])
-//                     minimums per 16:        acc[b % 4] = fma(mw0, sx16[2b], ...), then fma(mw1,
-//                     sx16[2b+1], ...)
-//                   dot = (acc[0] + acc[2]) + (acc[1] + acc[3])
-//                   dw, mw: the block's scale and (signed) offset as float; d, sx, sx16: see ch_q8
-//                   below.
-//   float dot       acc[k % 16] = fma(w[k], x[k], acc[k % 16]) for k in order; then ch_sum16(acc)
-//   sum16(a)        8 sums a[i] + a[i+8], then 4, then 2, then 1 in the same way
-//   matmul epilogue y = dot; y = y + bias[row] if there is one; y = add[...] + y if there is one
-//   rmsnorm         ss as a float dot of x with itself; r = 1 / sqrt(ss / k + eps); y[i] = (x[i] *
-//   r) * w[i] silu glu        y = (g / (1 + exp(-g))) * u rope            (a, b) -> (fma(a, c, -(b
-//   * s)), fma(a, s, b * c)), then both times `scale` exp             ch_exp below attention see
-//   ch_attn_args
+// quantized dot
+//   over blocks b of 32 weights, in order; t = exact integer sum of w * q over the block,
+//   dw, mw = the block's scale and (signed) offset; d, sx, sx16: see ch_q8 below
+//     one scale per block:    u = dw * t
+//     scales per 16 weights:  u = fma(dw1, t1, dw0 * t0)
+//     always:                 acc[b % 4] = fma(u, d[b], acc[b % 4])
+//     one offset per block:   acc[b % 4] = fma(mw, sx[b], acc[b % 4])
+//     offsets per 16 weights: acc[b % 4] = fma(mw0, sx16[2b], acc[b % 4])
+//                             acc[b % 4] = fma(mw1, sx16[2b + 1], acc[b % 4])
+//   dot = (acc[0] + acc[2]) + (acc[1] + acc[3])
+//
+// float dot
+//   acc[k % 16] = fma(w[k], x[k], acc[k % 16]) for k in order; then ch_sum16(acc)
+//
+// matmul epilogue
+//   y = dot; y = y + bias[row] if there is one; y = add[...] + y if there is one
+//
+// rmsnorm
+//   ss = float dot of x with itself; r = 1 / sqrt(ss / k + eps); y[i] = (x[i] * r) * w[i]
+//
+// silu glu
+//   y = (g / (1 + exp(-g))) * u
+//
+// rope
+//   (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c)), then both times `scale`
+//
+// exp: ch_exp below. attention: see ch_attn_args. sums of 16: see ch_sum16.
 #ifndef CH_KERNELS_H
 #define CH_KERNELS_H
 
@@ -72,14 +81,16 @@ CH_INLINE size_t ch_row_bytes(ch_type type, int64_t k) {
 // One record holds `group` columns of k activations: 1 (a row, for matvec) or CH_GROUP
 // (interleaved, for gemm). k is a multiple of 32; kp is k rounded up to 128; all of the padding is
 // zero. With G = group, in this order:
-//   q     int8   [kp / 4][G][4]   q = round_half_even(x / d), -127..127
+//
+//   q     int8   [kp / 4][G][4]   q = round_half_even(x * (1 / d)), -127..127
 //   d     float  [kp / 32][G]     scale: max |x| of the block / 127
 //   sx    float  [kp / 32][G]     d * (sum of q over the block)
 //   sx16  float  [kp / 16][G]     d * (sum of q over half the block)
 //   s32   int32  [kp / 32][G]     sum of q over the block
 //   s16   int32  [kp / 16][G]     sum of q over half the block
-// Each array starts on a multiple of 64 bytes because kp is a multiple of 128 only where G = 8; for
-// G = 1 the arrays after q start on multiples of 16 bytes.
+//
+// A record starts on a multiple of 64 bytes. So do its arrays where G = 8; where G = 1, those after
+// q start on multiples of 16.
 
 #define CH_GROUP 8 // columns of a gemm group
 
@@ -115,15 +126,17 @@ CH_INLINE ch_q8 ch_q8_view(const void *record, int32_t k, int32_t group) {
 
 // y[c][r] = dot(row r of w, column c of x) for r in row0..row1 and all n columns.
 //
-// matvec: n is 1..CH_MATVEC_COLUMNS; x is n records of group 1 (Q8), or n rows of floats (F32).
-// gemm:   n is any; x is ceil(n / CH_GROUP) records of group CH_GROUP (Q8; columns past n are
-// zero), or n rows of
-//         floats (F32). `scratch` is ch_gemm_scratch_bytes(k) bytes of this lane's own, aligned to
-//         CH_ALIGN.
+// matvec
+//   n is 1..CH_MATVEC_COLUMNS; x is n records of group 1 (Q8), or n rows of floats (F32)
+// gemm
+//   n is any; x is ceil(n / CH_GROUP) records of group CH_GROUP (Q8; columns past n are zero), or n
+//   rows of floats (F32); `scratch` is ch_gemm_scratch_bytes(k) bytes of this lane's own, aligned
+//   to CH_ALIGN
+//
 // row0 is a multiple of CH_ROW_UNIT, row1 too or the number of rows. Nothing outside of rows
 // row0..row1 of w is read, not a byte (w may end where a mapping ends), and nothing outside of y's
 // columns 0..n-1, rows row0..row1 is written. Float rows of x are read within [0, k) only. k: any
-// for F32, F16, BF16; a multiple of the type's block otherwise.
+// for F32, F16, BF16; a multiple of the type's block otherwise. Floats are aligned to 4 bytes.
 typedef struct ch_mm_args {
     const uint8_t *w;  // first row of the matrix
     size_t w_stride;   // bytes from row to row
@@ -272,7 +285,11 @@ enum {
     CH_CPU_AVX512 = 1 << 2,  // AVX-512 F, BW, DQ, VL, VBMI, VNNI: Ice Lake, Zen 4 and later
     CH_CPU_NEON = 1 << 8,    // aarch64
     CH_CPU_DOTPROD = 1 << 9, // sdot
-    CH_CPU_I8MM = 1 << 10    // smmla
+    CH_CPU_I8MM = 1 << 10,   // smmla
+    // Not of the CPU: OpenBLAS is linked (the build option CHORD_OPENBLAS). Its kernels stand
+    // outside of the canon: their results are right within rounding, not to the bit. They also
+    // allocate.
+    CH_CPU_OPENBLAS = 1 << 16
 };
 
 typedef enum ch_family {
@@ -309,8 +326,8 @@ CH_FN const char *ch_family_name(ch_family family);
 // time.
 CH_FN uint32_t ch_cpu_detect(void);
 
-// The bits that a level leaves: "c", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm", each
-// with all below it. False when there is no such level.
+// The bits that a level leaves: "c", "openblas", "avx2", "avxvnni", "avx512", "neon", "dotprod",
+// "i8mm", each with all below it. False when there is no such level.
 CH_FN bool ch_cpu_level(const char *name, uint32_t *mask);
 
 // The fastest kernel of a family and variant whose needs are within `cpu`: the last such row of the

@@ -301,8 +301,8 @@ MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
 #define MV512_BYTES4(a, b, c, d) MV512_BYTES(a), MV512_BYTES(b), MV512_BYTES(c), MV512_BYTES(d)
 
 typedef struct mv512_super {
-    __m512i scales;
-    __m512 d, dmin; // [any block][row]
+    __m512i scales, mins; // mins: of Q2_K alone, the others have them in `scales`
+    __m512 d, dmin;       // [any block][row]; d times 2^-24 where scales are signed
 } mv512_super;
 
 // Words at byte `at` of the four lanes, as floats.
@@ -334,7 +334,9 @@ MV512_FN void mv512_super_q2_k(const mv_rows *r, mv512_super *s) {
                                      MV512_BYTES4(8, 10, 12, 14), MV512_BYTES4(9, 11, 13, 15)};
     __m512i v = mv512_lanes(r->p0, r->p1, r->p2, r->p3);
     __m512i end = mv512_lanes(r->p0 + 68, r->p1 + 68, r->p2 + 68, r->p3 + 68);
-    s->scales = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
+    v = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
+    s->scales = _mm512_and_si512(v, _mm512_set1_epi8(15));
+    s->mins = _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
     s->d = mv512_super_d(end, 12);
     s->dmin = mv512_super_d(end, 14);
 }
@@ -352,9 +354,8 @@ MV512_FN void mv512_super_q3_k(const mv_rows *r, mv512_super *s) {
     __m512i b = _mm512_permutexvar_epi8(_mm512_loadu_si512(second), v);
     a = _mm512_and_si512(_mm512_srlv_epi32(a, mv512_per_lane(0, 0, 4, 4)), _mm512_set1_epi8(15));
     a = mv512_or_and(a, _mm512_rolv_epi32(b, turn), _mm512_set1_epi8(48));
-    s->scales = _mm512_sub_epi8(a, _mm512_set1_epi8(32));
-    s->d = mv512_super_d(v, 14);
-    s->dmin = s->d;
+    s->scales = s->mins = _mm512_sub_epi8(a, _mm512_set1_epi8(32));
+    s->d = s->dmin = _mm512_mul_ps(mv512_super_d(v, 14), _mm512_set1_ps(0x1p-24f));
 }
 
 MV512_FN void mv512_super_q6_k(const mv_rows *r, mv512_super *s) {
@@ -362,9 +363,8 @@ MV512_FN void mv512_super_q6_k(const mv_rows *r, mv512_super *s) {
                                      MV512_BYTES4(8, 10, 12, 14), MV512_BYTES4(9, 11, 13, 15)};
     __m512i v = mv512_lanes(r->p0 + 192, r->p1 + 192, r->p2 + 192, r->p3 + 192);
     __m512i end = mv512_lanes(r->p0 + 194, r->p1 + 194, r->p2 + 194, r->p3 + 194);
-    s->scales = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
-    s->d = mv512_super_d(end, 14);
-    s->dmin = s->d;
+    s->scales = s->mins = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
+    s->d = s->dmin = _mm512_mul_ps(mv512_super_d(end, 14), _mm512_set1_ps(0x1p-24f));
 }
 
 MV512_FN void mv512_super_read(ch_type type, const mv_rows *r, mv512_super *s) {
@@ -384,33 +384,32 @@ MV512_FN void mv512_super_read(ch_type type, const mv_rows *r, mv512_super *s) {
     }
 }
 
-MV512_FN __m512 mv512_bytes_u(__m128i v) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v));
-}
-
-MV512_FN __m512 mv512_bytes_s(__m128i v) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v));
+// The 16 bytes of a 128-bit lane as floats; signed ones times 2^24, as they are taken to the upper
+// byte.
+MV512_FN __m512 mv512_super_floats(__m512i v, int lane, bool is_signed) {
+    const __m512i index =
+        _mm512_set_epi32(0x0f0f0f0f, 0x0e0e0e0e, 0x0d0d0d0d, 0x0c0c0c0c, 0x0b0b0b0b, 0x0a0a0a0a,
+                         0x09090909, 0x08080808, 0x07070707, 0x06060606, 0x05050505, 0x04040404,
+                         0x03030303, 0x02020202, 0x01010101, 0);
+    const __mmask64 where = is_signed ? 0x8888888888888888ull : 0x1111111111111111ull;
+    const __m512i from = _mm512_add_epi8(index, _mm512_set1_epi8((char)(16 * lane)));
+    return _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(where, from, v));
 }
 
 // Scales and minimums of half a super-block.
 MV512_FN void mv512_super_scales(ch_type type, const mv512_super *s, int half, mv512_tile *t) {
-    __m256i both =
-        half == 0 ? _mm512_castsi512_si256(s->scales) : _mm512_extracti64x4_epi64(s->scales, 1);
-    __m128i a = _mm256_castsi256_si128(both), b = _mm256_extracti128_si256(both, 1);
+    const int lane = 2 * half;
     if (type == CH_TYPE_Q4_K || type == CH_TYPE_Q5_K) {
-        t->s0 = t->s1 = _mm512_mul_ps(s->d, mv512_bytes_u(a));
-        t->m0 = t->m1 = _mm512_mul_ps(s->dmin, mv512_bytes_u(b));
+        t->s0 = t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, false));
+        t->m0 = t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->scales, lane + 1, false));
     } else if (type == CH_TYPE_Q2_K) {
-        const __m128i low = _mm_set1_epi8(15);
-        t->s0 = _mm512_mul_ps(s->d, mv512_bytes_u(_mm_and_si128(a, low)));
-        t->s1 = _mm512_mul_ps(s->d, mv512_bytes_u(_mm_and_si128(b, low)));
-        a = _mm_and_si128(_mm_srli_epi16(a, 4), low);
-        b = _mm_and_si128(_mm_srli_epi16(b, 4), low);
-        t->m0 = _mm512_mul_ps(s->dmin, mv512_bytes_u(a));
-        t->m1 = _mm512_mul_ps(s->dmin, mv512_bytes_u(b));
+        t->s0 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, false));
+        t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, false));
+        t->m0 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane, false));
+        t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane + 1, false));
     } else {
-        t->s0 = t->m0 = _mm512_mul_ps(s->d, mv512_bytes_s(a));
-        t->s1 = t->m1 = _mm512_mul_ps(s->d, mv512_bytes_s(b));
+        t->s0 = t->m0 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, true));
+        t->s1 = t->m1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, true));
     }
 }
 

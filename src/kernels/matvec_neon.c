@@ -2,11 +2,13 @@
 // of CPUs without sdot, which is this product on eight columns at a time.
 //
 // Owns: matvec of all quantized types for neon and dotprod, gemm of them for neon.
+//
 // Idea: four blocks of 32 of one row at a time. Each block's products are summed to four partial
 // sums (two sdot); three pairwise additions turn four blocks' partial sums into one vector whose
 // lane i is block i's integer sum, which is also the canon's accumulator acc[i]. Scales, d and sx
 // of four blocks are vectors too, so that there is no work in single lanes, and k-quants unpack the
 // scales of four blocks at once. Weights are unpacked once for all columns, to eight registers.
+//
 // Invariants: a row's last bytes are read from a copy where a group of four blocks is not complete.
 #include "neon.h"
 

@@ -3,12 +3,13 @@
 // Owns: for every quantized type, how 128 weights of a row (a group: four blocks of 32, the period
 // of the canon's four accumulators) become eight vectors of int8 and vectors of four blocks' scales
 // and offsets. Refuses: dot products (they differ with and without sdot) and loops over rows.
-// Invariants: reads no byte outside of the four blocks, or of the 256-weight block, it is given.
 //
 // Layout of a group: q[2i] and q[2i + 1] are the weights 0..15 and 16..31 of block i; lane i of
 // scale[h] and offset[h] belongs to half h of block i. Types with one scale per block fill [0]
 // only. Q4_0 gives its weights times 16 (the nibble stays in the upper half of the byte: one
 // operation less); nn_traits.shift says so, and the sum is divided as it becomes a float, exactly.
+//
+// Invariants: reads no byte outside of the four blocks, or of the 256-weight block, it is given.
 #ifndef CH_NEON_H
 #define CH_NEON_H
 
@@ -17,11 +18,14 @@
 #if CH_ARM64
 #include <arm_neon.h>
 
-// Function attribute for sdot. The spellings differ: gcc's assembler wants the architecture too.
+// Function attributes for sdot and smmla. The spellings differ: gcc's assembler wants the
+// architecture too.
 #if defined(__clang__)
 #define CH_NEON_DOTPROD CH_TARGET("dotprod")
+#define CH_NEON_I8MM    CH_TARGET("i8mm")
 #else
 #define CH_NEON_DOTPROD CH_TARGET("arch=armv8.2-a+dotprod")
+#define CH_NEON_I8MM    CH_TARGET("arch=armv8.2-a+dotprod+i8mm")
 #endif
 
 // What is constant for a type. Every use is inlined, so that the branches on it vanish.

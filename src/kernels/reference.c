@@ -201,26 +201,26 @@ static float ref_dot_q8(ref_read_fn *read, const uint8_t *row, int32_t k, const 
     return (acc[0] + acc[2]) + (acc[1] + acc[3]);
 }
 
-typedef float ref_load_fn(const uint8_t *row, int32_t i);
+typedef float ref_load_fn(const uint8_t *row, size_t i);
 
-static float ref_load_f32(const uint8_t *row, int32_t i) {
+static float ref_load_f32(const uint8_t *row, size_t i) {
     float f;
-    memcpy(&f, row + 4 * (size_t)i, sizeof f);
+    memcpy(&f, row + 4 * i, sizeof f);
     return f;
 }
 
-static float ref_load_f16(const uint8_t *row, int32_t i) {
-    return ch_f32_from_f16(ch_load_u16(row + 2 * (size_t)i));
+static float ref_load_f16(const uint8_t *row, size_t i) {
+    return ch_f32_from_f16(ch_load_u16(row + 2 * i));
 }
 
-static float ref_load_bf16(const uint8_t *row, int32_t i) {
-    return ch_f32_from_bf16(ch_load_u16(row + 2 * (size_t)i));
+static float ref_load_bf16(const uint8_t *row, size_t i) {
+    return ch_f32_from_bf16(ch_load_u16(row + 2 * i));
 }
 
 // The canonical float dot.
 static float ref_dot_f32(ref_load_fn *load, const uint8_t *row, int32_t k, const float *x) {
     float acc[16] = {0};
-    for (int32_t i = 0; i < k; i++) acc[i % 16] = fmaf(load(row, i), x[i], acc[i % 16]);
+    for (int32_t i = 0; i < k; i++) acc[i % 16] = fmaf(load(row, (size_t)i), x[i], acc[i % 16]);
     return ch_sum16(acc);
 }
 
@@ -290,7 +290,7 @@ REF_FLOAT(bf16)
 static int32_t ref_round_q8(float v) {
     if (!(v > -127.0f)) return -127;
     if (v > 127.0f) return 127;
-    return (int32_t)((v + 12582912.0f) - 12582912.0f);
+    return (int32_t)rintf(v);
 }
 
 // The largest |x| of n, NaN left out.
@@ -425,7 +425,7 @@ static float ref_score(const ch_attn_args *a, ch_kv_type type, const float *q, i
     for (size_t e = 0; e < hd; e++) {
         size_t at = (tile * hd + e) * 16 + lane;
         float k = type == CH_KV_F16 ? ch_f32_from_f16(ch_load_u16(a->k_cache + 2 * at))
-                                    : ref_load_f32(a->k_cache, (int32_t)at);
+                                    : ref_load_f32(a->k_cache, at);
         s = fmaf(q[e], k, s);
     }
     return s;
@@ -434,7 +434,7 @@ static float ref_score(const ch_attn_args *a, ch_kv_type type, const float *q, i
 static float ref_value(const ch_attn_args *a, ch_kv_type type, int32_t position, size_t e) {
     size_t vd = (size_t)a->value_dim, at = (size_t)position * vd + e;
     if (type == CH_KV_F16) return ch_f32_from_f16(ch_load_u16(a->v_cache + 2 * at));
-    if (type == CH_KV_F32) return ref_load_f32(a->v_cache, (int32_t)at);
+    if (type == CH_KV_F32) return ref_load_f32(a->v_cache, at);
     const uint8_t *scales = a->v_cache + vd * (size_t)a->capacity;
     return (float)((const int8_t *)a->v_cache)[at] *
            ch_f32_from_f16(ch_load_u16(scales + 2 * (at / 32)));

@@ -33,9 +33,10 @@ X256_FN x256_v x256_load(const float *p) {
     return _mm256_loadu_ps(p);
 }
 
-// The other lanes become 0 and are not read.
+// The other lanes become 0 and are not read. Masked moves are for tails: they are slow on some
+// CPUs, and no load can take its data from a masked store.
 X256_FN x256_v x256_load_n(const float *p, int32_t n) {
-    return _mm256_maskload_ps(p, x256_mask(n));
+    return n >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, x256_mask(n));
 }
 
 X256_FN void x256_store(float *p, x256_v x) {
@@ -43,7 +44,10 @@ X256_FN void x256_store(float *p, x256_v x) {
 }
 
 X256_FN void x256_store_n(float *p, x256_v x, int32_t n) {
-    _mm256_maskstore_ps(p, x256_mask(n), x);
+    if (n >= 8)
+        _mm256_storeu_ps(p, x);
+    else
+        _mm256_maskstore_ps(p, x256_mask(n), x);
 }
 
 // n 16-bit elements, 0 in the lanes past them.

@@ -44,7 +44,10 @@ X512_FN void x512_store(float *p, x512_v x) {
 }
 
 X512_FN void x512_store_n(float *p, x512_v x, int32_t n) {
-    _mm512_mask_storeu_ps(p, x512_mask(n), x);
+    if (n >= 16) // no load can take its data from a masked store
+        _mm512_storeu_ps(p, x);
+    else
+        _mm512_mask_storeu_ps(p, x512_mask(n), x);
 }
 
 X512_FN x512_v x512_load_f16(const uint8_t *p) {

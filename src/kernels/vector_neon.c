@@ -1,10 +1,11 @@
-// vector_neon: the families that work on vectors, on aarch64: quantize, rmsnorm, glu, rope,
+// vector_neon: the families that work on vectors, on aarch64: quantize, rmsnorm, glu, rope and
 // kv_store.
 //
 // Owns: their neon variants. All are one pass over their data with the operations of the canon in
-// the same order; lengths that are not a multiple of four end in scalar code. Invariants: a NaN
-// must count as in the reference: comparisons are written as compare and select, not as minimum and
-// maximum, wherever one may come in.
+// the same order; lengths that are not a multiple of four end in scalar code.
+//
+// Invariants: a NaN must count as in the reference: comparisons are written as compare and select,
+// not as minimum and maximum, wherever one may come in.
 #include "neon.h"
 
 #if CH_ARM64

@@ -751,7 +751,7 @@ CH_FN chord_result ch_gguf_get_text(const ch_gguf *gguf, const char *key, bool r
 // ---- sorting
 
 // Restores the heap (largest key on top) below `at` in the first n entries.
-static void sort_sift(uint32_t *indices, uint32_t n, uint32_t at, ch_sort_key_fn *key,
+static void gguf_sift(uint32_t *indices, uint32_t n, uint32_t at, ch_sort_key_fn *key,
                       const void *user) {
     uint32_t moved = indices[at];
     uint64_t moved_key = key(user, moved);
@@ -765,11 +765,11 @@ static void sort_sift(uint32_t *indices, uint32_t n, uint32_t at, ch_sort_key_fn
 }
 
 CH_FN void ch_sort_indices(uint32_t *indices, uint32_t n, ch_sort_key_fn *key, const void *user) {
-    for (uint32_t i = n / 2; i-- > 0;) sort_sift(indices, n, i, key, user);
+    for (uint32_t i = n / 2; i-- > 0;) gguf_sift(indices, n, i, key, user);
     for (uint32_t last = n; last-- > 1;) {
         uint32_t top = indices[0];
         indices[0] = indices[last];
         indices[last] = top;
-        sort_sift(indices, last, 0, key, user);
+        gguf_sift(indices, last, 0, key, user);
     }
 }

@@ -19,13 +19,6 @@ static const char *const region_names[CH_REGION_COUNT] = {
 };
 CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS, "the public table must hold every region");
 
-// Bytes of the longest token.
-static int32_t plan_longest_token(const ch_vocab *vocab) {
-    int32_t longest = 0;
-    for (int32_t i = 0; i < vocab->count; i++) longest = CH_MAX(longest, vocab->bytes[i]);
-    return longest;
-}
-
 static uint64_t plan_matrix_bytes(const ch_weights *weights) {
     uint64_t sum = ch_weight(weights, 0, CH_PLACE_OUTPUT)->bytes;
     for (int32_t b = 0; b < weights->hp.blocks; b++)
@@ -71,7 +64,7 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     if (desc->cpu && !ch_cpu_level(desc->cpu, &mask)) {
         char shown[32];
         return ch_fail(error, CHORD_ERROR_ARGUMENT,
-                       "cpu is \"%s\", wanted c, avx2, avxvnni, avx512, neon, dotprod or i8mm",
+                       "cpu is \"%s\", wanted c, avx2, avxvnni, avx512, neon, dotprod, i8mm or openblas",
                        ch_printable(desc->cpu, strlen(desc->cpu), shown, sizeof shown));
     }
     if (desc->cpu) plan->graph.cpu &= mask;
@@ -118,7 +111,7 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     bytes[CH_REGION_ROPE_TABLE] = (uint64_t)t->batch * (uint64_t)hp->rope_dims * sizeof(float);
     bytes[CH_REGION_TOKENS] = (uint64_t)context * sizeof(chord_token);
     bytes[CH_REGION_TEXT] = vocab->count ? ch_vocab_scratch(vocab, plan->text_bytes) : 0;
-    bytes[CH_REGION_STREAM] = (uint64_t)plan_longest_token(vocab) + PLAN_UTF8_MAX;
+    bytes[CH_REGION_STREAM] = (uint64_t)vocab->longest + PLAN_UTF8_MAX;
     bytes[CH_REGION_SAMPLER] = vocabulary * sizes->candidate_bytes;
     bytes[CH_REGION_LOGITS] = (uint64_t)plan->graph.logits_rows * vocabulary * sizeof(float);
     bytes[CH_REGION_SCRATCH] = lanes * plan->scratch_bytes;
