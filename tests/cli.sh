@@ -158,6 +158,13 @@ same same_seed_same_text_with_other_lanes_and_batch "$work/a" "$work/b"
 same same_logits_with_other_lanes_and_batch "$work/a" "$work/b"
 if [ -e "$work/a.part" ]; then fail no_temporary_is_left; else pass no_temporary_is_left; fi
 
+# Nor on the instruction set.
+"$CHORD" logits "$MODEL" --tokens 1,5,9,13,17,21,25,29,33,37,41 -o "$work/a" --cpu c
+for level in avx2 avxvnni avx512 neon dotprod i8mm; do
+    "$CHORD" logits "$MODEL" --tokens 1,5,9,13,17,21,25,29,33,37,41 -o "$work/b" --cpu $level
+    same "same_logits_on_$level" "$work/a" "$work/b"
+done
+
 # JSON is JSON.
 if command -v python3 > /dev/null; then
     for command in "inspect --json" "plan --json" "graph --json" "bench -p 4 -n 2 -r 1 -o json"; do
@@ -167,6 +174,20 @@ if command -v python3 > /dev/null; then
             fail "json_of_${command%% *}" "$(head -n 2 "$work/err")"
         fi
     done
+fi
+
+# A model file that is cut short while in use ends with a sentence, not with a signal.
+cp "$MODEL" "$work/shrinks.gguf"
+"$CHORD" bench -m "$work/shrinks.gguf" -p 64 -n 256 -r 1000 > "$work/out" 2> "$work/err" &
+process=$!
+sleep 0.5
+: > "$work/shrinks.gguf"
+wait $process
+status=$?
+if [ $status = 1 ] && grep -q 'cut short while in use' "$work/err"; then
+    pass cut_file_ends_with_a_sentence
+else
+    fail cut_file_ends_with_a_sentence "status $status" "$(tail -n 2 "$work/err")"
 fi
 
 # An interrupt stops the work: status 130, no complaint.

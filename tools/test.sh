@@ -78,7 +78,7 @@ configure() {
 tests() {
     folder=$1
     shift
-    ctest --test-dir "$folder" --output-on-failure --timeout 300 "$@"
+    ctest --test-dir "$folder" --output-on-failure --timeout 900 -j "$jobs" "$@"
 }
 
 # Some kernels spread addresses wider than older sanitizers can take.
@@ -108,13 +108,17 @@ lanes() {
     echo "3 passed, 0 failed, 0 skipped"
 }
 
+# What a session takes on each level, against the C reference; that all kernels equal it is checked
+# by the ctest of checkkern already.
 levels() {
     for level in c avx2 avxvnni avx512; do
-        build/checkkern --cpu $level > build/test-logs/level 2>&1
-        status=$?
-        grep -v '^ok' build/test-logs/level
-        [ $status = 0 ] || return 1
+        build/checkkern --quick --cpu $level > build/test-logs/level 2>&1 || {
+            cat build/test-logs/level
+            return 1
+        }
+        echo "$level: $(tail -n 1 build/test-logs/level)"
     done
+    echo "4 passed, 0 failed, 0 skipped"
 }
 
 aarch64() {
@@ -180,7 +184,7 @@ for part in $parts; do
             step tsan-build configure build-tsan -DCHORD_SANITIZE=thread &&
                 step tsan-lanes lanes &&
                 step tsan-tests unspread ctest --test-dir build-tsan --output-on-failure \
-                    --timeout 300 -R 'test_(engine|session|lanes)' --no-tests=ignore
+                    --timeout 900 -R 'test_(engine|session|lanes)' --no-tests=ignore
             ;;
         levels)
             if [ "$(uname -m)" != x86_64 ]; then
