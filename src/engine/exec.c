@@ -262,12 +262,11 @@ static void exec_op(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     }
 }
 
-// Lane 0 asks at the end of each block of a prefill; all lanes see the answer after the barrier
-// that follows.
-static void exec_ask(ch_exec *x, const ch_op *op) {
-    if (op->place != CH_PLACE_FFN_DOWN || !x->on_progress || x->n <= CH_MATVEC_COLUMNS) return;
-    int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
-    if (x->on_progress(x->user, x->done + (int32_t)part, x->total)) CH_STORE_RELAXED(&x->stop, 1u);
+// Whether lane 0 asks after this op if to go on: at the end of each block of a prefill. The answer
+// is set before the barrier and read after it, at these ops only: were it read after every barrier,
+// a lane that is late from one could see the answer that belongs to the next.
+static bool exec_asks(const ch_exec *x, const ch_op *op) {
+    return op->place == CH_PLACE_FFN_DOWN && x->on_progress && x->n > CH_MATVEC_COLUMNS;
 }
 
 static void exec_lane(void *user, int32_t lane) {
@@ -277,9 +276,13 @@ static void exec_lane(void *user, int32_t lane) {
         if (op->wanted_only && x->wanted == 0) continue;
         exec_op(x, op, i, lane);
         if (!op->barrier) continue;
-        if (lane == 0) exec_ask(x, op);
+        if (lane == 0 && exec_asks(x, op)) {
+            int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
+            if (x->on_progress(x->user, x->done + (int32_t)part, x->total))
+                CH_STORE_RELAXED(&x->stop, 1u);
+        }
         ch_lanes_barrier(x->lanes);
-        if (CH_LOAD_RELAXED(&x->stop)) return;
+        if (exec_asks(x, op) && CH_LOAD_RELAXED(&x->stop)) return;
     }
 }
 
