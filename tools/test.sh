@@ -158,19 +158,6 @@ refused='tok +(deepseek-coder|falcon|gpt-2|llama-bpe|qwen2|starcoder) '
 refused="$refused|arch +(gemma2|gemma3|mixtral|phi2|phi3|qwen2|qwen3|qwen3moe) "
 refused="$refused|quant +(iq3_s|iq4_nl|iq4_xs|tq1_0|tq2_0) "
 
-golden() {
-    python3 ../shared/check/golden.py build/chord | grep -v 'passed, ' |
-        sed -E "s/^FAIL ($refused)/refused \1/" | awk '
-            { print }
-            $1 == "ok" { good++ }
-            $1 == "FAIL" { bad++ }
-            $1 == "refused" { left++ }
-            END {
-                print good + 0 " passed, " bad + 0 " failed, " left + 0 " skipped"
-                exit bad > 0 || good + 0 == 0
-            }'
-}
-
 for part in $parts; do
     case $part in
         setup)
@@ -227,11 +214,7 @@ for part in $parts; do
             fi
             ;;
         golden)
-            if [ -f ../shared/check/golden.py ]; then
-                step golden golden
-            else
-                skip golden "../shared is not here"
-            fi
+            step golden sh tests/golden.sh
             ;;
         *)
             echo "test.sh: there is no part '$part'" >&2

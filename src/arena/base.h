@@ -68,6 +68,9 @@
 #define CH_STORE_RELEASE(p, v)     __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define CH_FETCH_ADD(p, v)         __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define CH_FETCH_ADD_RELAXED(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+// If *p is still *seen, stores v and says true; else puts what *p is into *seen and says false.
+#define CH_EXCHANGE_RELAXED(p, seen, v)                                                            \
+    __atomic_compare_exchange_n((p), (seen), (v), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 
 #define CH_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define CH_MIN(a, b)    ((a) < (b) ? (a) : (b))

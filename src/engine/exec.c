@@ -10,13 +10,15 @@ enum {
 // ---- sharing work
 //
 // The units of an op are cut into one contiguous range per lane. A lane takes its own range in
-// grains, front to back (long streams for the prefetchers), then helps with the ranges of others: a
-// lane that lost its core holds up at most the grain it was at.
+// pieces, front to back, then helps with the ranges of others: a lane that lost its core holds up
+// at most the piece it was at. A piece is a grain; or, where memory decides and long pieces make
+// long streams, half of what is left of the range, and at least a grain.
 
 typedef struct exec_share {
     ch_cursor *cursors; // of this op
     int32_t units, grain, lanes, lane;
     int32_t visited; // ranges found exhausted
+    bool halving;
 } exec_share;
 
 static exec_share exec_share_open(ch_exec *x, int32_t op, int32_t lane, int32_t units,
@@ -28,6 +30,7 @@ static exec_share exec_share_open(ch_exec *x, int32_t op, int32_t lane, int32_t 
     s.grain = grain;
     s.lane = lane;
     s.visited = 0;
+    s.halving = false;
     return s;
 }
 
@@ -35,14 +38,16 @@ static bool exec_share_next(exec_share *s, int32_t *first, int32_t *end) {
     for (; s->visited < s->lanes; s->visited++) {
         int32_t owner = (s->lane + s->visited) % s->lanes;
         int32_t from = (int32_t)((int64_t)s->units * owner / s->lanes);
-        int32_t to = (int32_t)((int64_t)s->units * (owner + 1) / s->lanes);
-        int32_t *next = &s->cursors[owner].next;
-        if (CH_LOAD_RELAXED(next) >= to - from) continue;
-        int32_t at = from + CH_FETCH_ADD_RELAXED(next, s->grain);
-        if (at >= to) continue;
-        *first = at;
-        *end = CH_MIN(at + s->grain, to);
-        return true;
+        int32_t count = (int32_t)((int64_t)s->units * (owner + 1) / s->lanes) - from;
+        int32_t *next = &s->cursors[owner].next, taken = CH_LOAD_RELAXED(next);
+        while (taken < count) {
+            int32_t left = count - taken, piece = s->halving ? left / 2 : 0;
+            piece = CH_MIN(CH_MAX(piece, s->grain), left);
+            if (!CH_EXCHANGE_RELAXED(next, &taken, taken + piece)) continue;
+            *first = from + taken;
+            *end = *first + piece;
+            return true;
+        }
     }
     return false;
 }
@@ -155,6 +160,7 @@ static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane
         grain = (int32_t)CH_MAX((size_t)1, EXEC_MATVEC_BYTES / CH_MAX(unit_bytes, (size_t)1));
     }
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->rows, CH_ROW_UNIT), grain);
+    s.halving = !many;
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
         mm(&a, u * CH_ROW_UNIT, CH_MIN(end * CH_ROW_UNIT, op->rows));
 }
@@ -256,12 +262,11 @@ static void exec_op(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     }
 }
 
-// Lane 0 asks at the end of each block of a prefill; all lanes see the answer after the barrier
-// that follows.
-static void exec_ask(ch_exec *x, const ch_op *op) {
-    if (op->place != CH_PLACE_FFN_DOWN || !x->on_progress || x->n <= CH_MATVEC_COLUMNS) return;
-    int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
-    if (x->on_progress(x->user, x->done + (int32_t)part, x->total)) CH_STORE_RELAXED(&x->stop, 1u);
+// Whether lane 0 asks after this op if to go on: at the end of each block of a prefill. The answer
+// is set before the barrier and read after it, at these ops only: were it read after every barrier,
+// a lane that is late from one could see the answer that belongs to the next.
+static bool exec_asks(const ch_exec *x, const ch_op *op) {
+    return op->place == CH_PLACE_FFN_DOWN && x->on_progress && x->n > CH_MATVEC_COLUMNS;
 }
 
 static void exec_lane(void *user, int32_t lane) {
@@ -271,9 +276,13 @@ static void exec_lane(void *user, int32_t lane) {
         if (op->wanted_only && x->wanted == 0) continue;
         exec_op(x, op, i, lane);
         if (!op->barrier) continue;
-        if (lane == 0) exec_ask(x, op);
+        if (lane == 0 && exec_asks(x, op)) {
+            int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
+            if (x->on_progress(x->user, x->done + (int32_t)part, x->total))
+                CH_STORE_RELAXED(&x->stop, 1u);
+        }
         ch_lanes_barrier(x->lanes);
-        if (CH_LOAD_RELAXED(&x->stop)) return;
+        if (exec_asks(x, op) && CH_LOAD_RELAXED(&x->stop)) return;
     }
 }
 

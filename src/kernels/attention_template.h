@@ -37,7 +37,9 @@ typedef struct AT(job) {
     size_t b_step;        // bytes
     size_t b_next;        // bytes
     int32_t k;            // at most AT_ROW
-    float *c;             // [q][c_row]
+    const float *from;    // [q][from_row]: what is added to
+    size_t from_row;      // floats
+    float *c;             // [q][c_row]: the result
     size_t c_row;         // floats
     const uint8_t *scale; // f16
     size_t scale_step;    // bytes: from vector to vector (keys), from k to k (values)
@@ -56,13 +58,14 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
     const bool scaled = kind == AT_I8 || kind == AT_F32_SCALED;
     const float *a = j->a;
     const uint8_t *b = j->b, *scale = j->scale, *ahead = j->ahead;
+    const float *from = j->from;
     float *c = j->c;
 #define AT_EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 #define AT_START(q)                                                                                \
     V(v) c##q##0 = V(zero)(), c##q##1 = c##q##0;                                                   \
     if (q < rows && !scaled) {                                                                     \
-        c##q##0 = V(load)(c + q * j->c_row);                                                       \
-        if (vectors > 1) c##q##1 = V(load)(c + q * j->c_row + LANES);                              \
+        c##q##0 = V(load)(from + q * j->from_row);                                                 \
+        if (vectors > 1) c##q##1 = V(load)(from + q * j->from_row + LANES);                        \
     }
     AT_EACH_ROW(AT_START)
     for (int32_t n = j->k; n > 0; n--) {
@@ -93,10 +96,11 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
     }
 #define AT_END(q)                                                                                  \
     if (q < rows) {                                                                                \
+        const float *first = from + q * j->from_row;                                               \
         float *to = c + q * j->c_row;                                                              \
-        if (scaled) c##q##0 = V(fma)(c##q##0, d0, V(load)(to));                                    \
+        if (scaled) c##q##0 = V(fma)(c##q##0, d0, V(load)(first));                                 \
+        if (scaled && vectors > 1) c##q##1 = V(fma)(c##q##1, d1, V(load)(first + LANES));          \
         V(store)(to, c##q##0);                                                                     \
-        if (scaled && vectors > 1) c##q##1 = V(fma)(c##q##1, d1, V(load)(to + LANES));             \
         if (vectors > 1) V(store)(to + LANES, c##q##1);                                            \
     }
     AT_EACH_ROW(AT_END)
@@ -237,7 +241,7 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t
     j.b_next = (LANES == 16 ? tile : 8) * bytes;
     j.scale_step = LANES == 16 ? tile / 32 * 2 : 16;
     int32_t step = q8 ? 32 : AT_ROW, rows = CH_MIN(w->n - q, AT_BLOCK);
-    memset(w->s + q * AT_ROW, 0, AT_BLOCK * AT_ROW * sizeof(float));
+    static const float zeros[2 * LANES] = {0};
     for (int32_t p = lo; p < hi; p += 2 * LANES)
         for (int32_t e = 0; e < w->hd; e += step) {
             size_t at = (size_t)(p / 16) * tile + (size_t)e * 16;
@@ -245,6 +249,8 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t
             j.b = keys + at * bytes;
             j.k = CH_MIN(w->hd - e, step);
             j.c = w->s + q * AT_ROW + p;
+            j.from = e == 0 ? zeros : j.c;
+            j.from_row = e == 0 ? 0 : AT_ROW;
             j.scale = scales + at / 32 * 2;
             AT(run)(&j, kind, rows, 2);
             j.ahead += (size_t)j.k * j.ahead_step;
@@ -301,7 +307,7 @@ static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_
     if (fetch) j.ahead += (size_t)(chunk + CH_KV_CHUNK) * (size_t)w->hd * bytes;
     j.a = w->s + q * AT_ROW + lo;
     j.k = hi - lo;
-    j.c_row = (size_t)w->vd_padded;
+    j.from_row = j.c_row = (size_t)w->vd_padded;
     j.b_step = vd * bytes;
     j.b_next = LANES * bytes;
     j.scale_step = vd / 32 * 2;
@@ -316,7 +322,7 @@ static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_
         vectors = (e < w->whole ? w->whole : w->vd_padded) - e >= 2 * LANES ? 2 : 1;
         j.b = base + (size_t)e * bytes;
         j.scale = scales + e / 32 * 2;
-        j.c = w->o + (size_t)q * (size_t)w->vd_padded + e;
+        j.from = j.c = w->o + (size_t)q * (size_t)w->vd_padded + e;
         AT(run)(&j, kind, rows, vectors);
         j.ahead += (size_t)j.k * j.ahead_step;
     }
@@ -338,43 +344,34 @@ static AT_TARGET void AT(block_outputs)(AT(work) * w, int32_t chunk, int32_t q) 
         AT(outputs)(w, chunk, r, 1, CH_MAX(to, w->lo[r]), w->hi[r]);
 }
 
-// What rows q..q + n see of a chunk, together: lo <= j < hi, widened to multiples of 2 * LANES.
-// False when they see nothing of it.
+// What rows q..q + n see of a chunk, together: lo <= j < hi. False when they see nothing of it.
 static bool AT(seen)(const AT(work) * w, int32_t q, int32_t n, int32_t *lo, int32_t *hi) {
-    int32_t from = CH_KV_CHUNK, to = 0;
+    *lo = CH_KV_CHUNK;
+    *hi = 0;
     for (int32_t r = q; r < q + n; r++) {
         if (w->hi[r] <= w->lo[r]) continue;
-        from = CH_MIN(from, w->lo[r]);
-        to = CH_MAX(to, w->hi[r]);
+        *lo = CH_MIN(*lo, w->lo[r]);
+        *hi = CH_MAX(*hi, w->hi[r]);
     }
-    *lo = from / (2 * LANES) * (2 * LANES);
-    *hi = ch_ceil_div(to, 2 * LANES) * (2 * LANES);
-    return to > from;
+    return *hi > *lo;
 }
 
-// One chunk for all queries.
+// One chunk for all queries. Keys are taken in whole tiles of positions (what no query sees is
+// dropped with its score), values only as far as some query sees them.
 static AT_TARGET void AT(chunk)(AT(work) * w, int32_t chunk) {
+    const int32_t unit = 2 * LANES;
     int32_t lo = 0, hi = 0;
     for (int32_t r = 0; r < w->n; r++) {
         w->lo[r] = CH_MAX(w->first[r] - chunk, 0);
         w->hi[r] = CH_MIN(w->last[r] + 1 - chunk, CH_KV_CHUNK);
     }
     if (!AT(seen)(w, 0, w->n, &lo, &hi)) return;
-    if (w->convert) AT(widen_keys)(w, chunk, lo, hi);
-    for (int32_t q = 0, from, to; q < w->n; q += AT_BLOCK)
+    if (w->convert) AT(widen_keys)(w, chunk, lo / unit * unit, ch_ceil_div(hi, unit) * unit);
+    for (int32_t q = 0, from = 0, to = 0; q < w->n; q += AT_BLOCK)
         if (AT(seen)(w, q, CH_MIN(w->n - q, AT_BLOCK), &from, &to))
-            AT(scores)(w, chunk, q, from, to);
+            AT(scores)(w, chunk, q, from / unit * unit, ch_ceil_div(to, unit) * unit);
     AT(weights)(w);
-    if (w->whole < w->vd) {
-        // Only what some query sees: the other values may be anything, or not be there.
-        int32_t first = CH_KV_CHUNK, last = 0;
-        for (int32_t r = 0; r < w->n; r++) {
-            if (w->hi[r] <= w->lo[r]) continue;
-            first = CH_MIN(first, w->lo[r]);
-            last = CH_MAX(last, w->hi[r]);
-        }
-        AT(widen_values)(w, chunk, first, last);
-    }
+    if (w->whole < w->vd) AT(widen_values)(w, chunk, lo, hi);
     for (int32_t q = 0; q < w->n; q += AT_BLOCK) AT(block_outputs)(w, chunk, q);
 }
 

@@ -151,9 +151,16 @@ GM_TARGET CH_FORCE_INLINE void gm256_chunk(const uint8_t *const *CH_RESTRICT row
 
 // ---- tiles with vpmaddubsw
 
-#define GT(name)         gm256_##name
-#define GT_TARGET        GM_TARGET
-#define GT_COLUMNS       4
+#define GT(name)   gm256_##name
+#define GT_TARGET  GM_TARGET
+#define GT_COLUMNS 4
+
+// gcc would do all multiplications of a block first and add up last, out of memory.
+#if defined(__clang__)
+#define GM256_IN_ORDER(v) (void)(v)
+#else
+#define GM256_IN_ORDER(v) __asm__("" : "+x"(v))
+#endif
 #define GM256_SUMS(n)    ((n) << 4)
 #define GM256_SUMS_OF(t) ((t) >> 4)
 
@@ -184,6 +191,7 @@ GM_TARGET CH_FORCE_INLINE void gm256_steps(__m256i *t, const uint8_t *w, const i
                     }
                     __m256i products = _mm256_maddubs_epi16(weights, signs);
                     *to = i == 0 ? products : _mm256_add_epi16(*to, products);
+                    GM256_IN_ORDER(*to);
                 }
             }
         }
@@ -217,6 +225,7 @@ GT_TYPE(q6_k, avx2, sums2_halves, 32, GM256_SUMS(2) | GM_HALVES)
 #undef GT
 #undef GT_TARGET
 #undef GM256_SUMS
+#undef GM256_IN_ORDER
 #undef GM256_SUMS_OF
 
 // ---- tiles with VNNI
@@ -265,9 +274,10 @@ GT_TYPE(q6_k, avxvnni, halves, 32, GM_HALVES)
 
 // ---- floats
 
-#define GF_ROWS    2
-#define GF_COLUMNS 3
-#define GF_PARTS   2
+#define GF_ROWS           2
+#define GF_COLUMNS        3
+#define GF_PARTS          2
+#define GM_IN_REGISTER(v) __asm__("" : "+x"(v))
 
 GM_TARGET CH_FORCE_INLINE void gm256_widen_f16(const uint8_t *from, float *to) {
     __m256i half = gm256_load_i(from);

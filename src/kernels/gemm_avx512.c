@@ -193,9 +193,10 @@ GT_TYPE(q6_k, avx512, halves, 32, GM_HALVES)
 
 // ---- floats
 
-#define GF_ROWS    4
-#define GF_COLUMNS 6
-#define GF_PARTS   1
+#define GF_ROWS           4
+#define GF_COLUMNS        6
+#define GF_PARTS          1
+#define GM_IN_REGISTER(v) __asm__("" : "+v"(v))
 
 GM_TARGET CH_FORCE_INLINE void gm512_widen_f16(const uint8_t *from, float *to) {
     __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)from);

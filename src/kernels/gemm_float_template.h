@@ -10,10 +10,12 @@
 //
 // Parameters: GM(name), GM_F, GM_N, GM_TARGET; GF_ROWS, GF_COLUMNS (a tile), GF_PARTS; primitives
 // load_f, store_f, load_part, store_part, set1_f, fma, add, and
+//   GM_IN_REGISTER(v)     empty assembly on a vector register
 //   GM(sum_rows)(acc)     canonical sums of GM_N accumulators that lie 16 floats apart
 //   GM(widen_f16)(from, to), GM(widen_bf16)(from, to)   sixteen weights as floats
 
-#define GF_STEPS 32 // sixteens of k in a block
+#define GF_STEPS 32           // sixteens of k in a block
+#define GF_BLOCK (512 * 1024) // bytes of activations to go over at a time
 
 typedef void GM(widen_fn)(const uint8_t *from, float *to);
 
@@ -75,6 +77,7 @@ GM_TARGET CH_FORCE_INLINE void GM(float_tile)(const float *w, const float *const
             CH_UNROLL for (int r = 0; r < GF_ROWS; r++) part[r] = GM(load_f)(w + r * 16 + p * GM_N);
             CH_UNROLL for (int c = 0; c < columns; c++) {
                 GM_F v = GM(load_f)(column[c] + s * 16 + p * GM_N);
+                GM_IN_REGISTER(v); // gcc would load it for each row
                 CH_UNROLL for (int r = 0; r < GF_ROWS; r++) {
                     GM_F *to = &t[(r * columns + c) * GF_PARTS + p];
                     *to = GM(fma)(part[r], v, *to);
@@ -139,14 +142,15 @@ GM_TARGET static CH_NOINLINE void GM(float_finish)(const ch_mm_args *a, const fl
         }
 }
 
-GM_TARGET CH_FORCE_INLINE void GM(float_run)(const ch_mm_args *a, int32_t row0, int32_t row1,
-                                             const ch_type type) {
+// Columns c0..c1 of rows row0..row1.
+GM_TARGET CH_FORCE_INLINE void GM(float_block)(const ch_mm_args *a, int32_t row0, int32_t row1,
+                                               int32_t c0, int32_t c1, const ch_type type) {
     float *acc = (float *)(void *)a->scratch, *panel = acc + GF_COLUMNS * 256;
     for (int32_t r = row0; r < row1; r += 16) {
         int32_t rows = CH_MIN(16, row1 - r);
         GM(widen)(a, r, rows, type, panel);
-        for (int32_t c = 0; c < a->n; c += GF_COLUMNS) {
-            int32_t columns = CH_MIN(GF_COLUMNS, a->n - c);
+        for (int32_t c = c0; c < c1; c += GF_COLUMNS) {
+            int32_t columns = CH_MIN(GF_COLUMNS, c1 - c);
             const float *x[GF_COLUMNS]; // past the last column it is taken again
             for (int32_t i = 0; i < GF_COLUMNS; i++)
                 x[i] = (const float *)(const void *)(a->x + (size_t)(c + CH_MIN(i, columns - 1)) *
@@ -155,6 +159,15 @@ GM_TARGET CH_FORCE_INLINE void GM(float_run)(const ch_mm_args *a, int32_t row0, 
             GM(float_finish)(a, acc, c, columns, r, rows);
         }
     }
+}
+
+// As many columns at a time as the second-level cache holds beside the panel. The rows are widened
+// anew for each such block, which costs a few percent of it.
+GM_TARGET CH_FORCE_INLINE void GM(float_run)(const ch_mm_args *a, int32_t row0, int32_t row1,
+                                             const ch_type type) {
+    int32_t block = CH_MAX(GF_BLOCK / 4 / a->k, 8 * GF_COLUMNS) / GF_COLUMNS * GF_COLUMNS;
+    for (int32_t c = 0; c < a->n; c += block)
+        GM(float_block)(a, row0, row1, c, CH_MIN(a->n, c + block), type);
 }
 
 #define GF_TYPE(TYPE, type, how)                                                                   \

@@ -20,9 +20,9 @@
 // Parameters: GM(name) prefixes names; GM_I and GM_F are the vector types; GM_N rows in a vector;
 // GM_TARGET. The includer defines the primitives (chunk and arithmetic on GM_I and GM_F).
 
-#define GM_MAGIC                                                                                   \
-    12582912.0f // 1.5 * 2^23: an int t of less than 2^22 added to its bits adds t to it
-#define GM_V ((size_t)GM_N * 4)
+// 1.5 * 2^23: adding an integer of less than 2^22 to its bits adds that integer to it.
+#define GM_MAGIC 12582912.0f
+#define GM_V     ((size_t)GM_N * 4) // bytes of a vector
 
 // Traits of a type: two scales per block; offsets. And the vectors of its records.
 #define GM_HALVES  1

@@ -164,9 +164,8 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
             int32_t columns = group <= 4 ? 4 : GT_COLUMNS;
             for (job.column0 = 0; job.column0 < group; job.column0 += columns) {
                 kind->tile(&job, strips, columns);
-                GT(finish)
-                (a, job.acc, strips, columns, c + job.column0, CH_MIN(columns, group - job.column0),
-                 r, rows);
+                int32_t first = c + job.column0, real = CH_MIN(columns, group - job.column0);
+                GT(finish)(a, job.acc, strips, columns, first, real, r, rows);
             }
         }
     }

@@ -20,4 +20,6 @@
 #undef GF_COLUMNS
 #undef GF_PARTS
 #undef GF_STEPS
+#undef GM_IN_REGISTER
+#undef GF_BLOCK
 #undef GF_TYPE

@@ -20,8 +20,8 @@
 //
 // Float types. Four rows at a time, 16 lanes each in two registers, as the canon has them.
 //
-// Memory. See matvec_common.h: four streams, prefetched; a row's last 1..3 blocks are copied to a
-// buffer, so that nothing past the end of a matrix is touched.
+// Memory. See matvec_common.h: four distant streams, prefetched; a row's last 1..3 blocks are
+// copied to a buffer, so that nothing past the end of a matrix is touched.
 #include "matvec_common.h"
 
 #if CH_X86
@@ -439,22 +439,10 @@ MV2_FN __m256 mv2_multiply(ch_type type, bool vnni, const mv2_tile *t, const mv_
 
 // ---- rows
 
-// y of four rows (those below row1) and one column.
-MV2_FN void mv2_store(const ch_mm_args *a, int32_t r, int32_t row1, int32_t c, __m128 dot) {
-    size_t at = (size_t)c * a->y_stride + (size_t)r;
-    if (row1 - r >= 4) {
-        if (a->bias) dot = _mm_add_ps(dot, _mm_loadu_ps(a->bias + r));
-        if (a->add) dot = _mm_add_ps(_mm_loadu_ps(a->add + at), dot);
-        _mm_storeu_ps(a->y + at, dot);
-        return;
-    }
-    float last[4];
-    _mm_storeu_ps(last, dot);
-    for (int32_t i = 0; i < row1 - r; i++) {
-        if (a->bias) last[i] = last[i] + a->bias[r + i];
-        if (a->add) last[i] = a->add[at + (size_t)i] + last[i];
-        a->y[at + (size_t)i] = last[i];
-    }
+MV2_FN void mv2_store(const ch_mm_args *a, mv_group g, int32_t c, __m128 dots) {
+    float y[4];
+    _mm_storeu_ps(y, dots);
+    mv_store(a, g, c, y);
 }
 
 // The canon's end: acc holds blocks 0 and 1 mod 4 in its lanes, acc2 blocks 2 and 3.
@@ -484,18 +472,17 @@ MV2_FN void mv2_tile_step(ch_type type, bool vnni, bool one, const mv_rows *r,
 
 // Four rows times all columns.
 MV2_FN void mv2_four(ch_type type, bool vnni, bool one, const ch_mm_args *a, const ch_q8 *x,
-                     int32_t r, int32_t row1) {
+                     mv_group g) {
     const bool is_k = mv_is_k(type);
     const size_t block = mv_block_bytes(type), bytes = is_k ? block : 4 * block;
     const int32_t blocks = a->k / 32, n = one ? 1 : a->n;
     uint8_t buffer[MV_TAIL_BYTES];
-    mv_rows rows = mv_rows_at(a, r, row1);
-    mv_ahead ahead = mv_ahead_at(rows.p0, (size_t)blocks * block / (is_k ? 8 : 1), a->w_stride);
+    mv_rows rows = mv_rows_at(a, g);
     __m256 acc[2 * CH_MATVEC_COLUMNS];
     for (int32_t i = 0; i < 2 * n; i++) acc[i] = _mm256_setzero_ps();
     for (int32_t b = 0; b < blocks; b += is_k ? 8 : 4) {
         mv2_super super;
-        mv_ahead_step(&ahead, bytes);
+        mv_rows_prefetch(&rows, bytes);
         if (is_k)
             mv2_super_read(type, &rows, &super);
         else if (CH_UNLIKELY(blocks - b < 4))
@@ -508,8 +495,7 @@ MV2_FN void mv2_four(ch_type type, bool vnni, bool one, const ch_mm_args *a, con
         }
         mv_rows_step(&rows, bytes);
     }
-    for (int32_t c = 0; c < n; c++)
-        mv2_store(a, r, row1, c, mv2_finish(acc[2 * c], acc[2 * c + 1]));
+    for (int32_t c = 0; c < n; c++) mv2_store(a, g, c, mv2_finish(acc[2 * c], acc[2 * c + 1]));
 }
 
 #define MV2_QUANT(NAME, type, how, vnni)                                                           \
@@ -517,11 +503,11 @@ MV2_FN void mv2_four(ch_type type, bool vnni, bool one, const ch_mm_args *a, con
                                                     int32_t row1) {                                \
         ch_q8 x = ch_q8_view(a->x, a->k, 1);                                                       \
         if (a->n == 1)                                                                             \
-            for (int32_t r = row0; r < row1; r += 4)                                               \
-                mv2_four(CH_TYPE_##NAME, vnni, true, a, &x, r, row1);                              \
+            for (int32_t i = 0; i < mv_groups(row0, row1); i++)                                    \
+                mv2_four(CH_TYPE_##NAME, vnni, true, a, &x, mv_group_at(row0, row1, i));           \
         else                                                                                       \
-            for (int32_t r = row0; r < row1; r += 4)                                               \
-                mv2_four(CH_TYPE_##NAME, vnni, false, a, &x, r, row1);                             \
+            for (int32_t i = 0; i < mv_groups(row0, row1); i++)                                    \
+                mv2_four(CH_TYPE_##NAME, vnni, false, a, &x, mv_group_at(row0, row1, i));          \
     }
 #define MV2_QUANTS(how, vnni)                                                                      \
     MV2_QUANT(Q4_0, q4_0, how, vnni)                                                               \
@@ -599,17 +585,16 @@ MV2_FN __m128 mv2_sum16(const __m256 *acc) {
     return _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xdd));
 }
 
-MV2_FN void mv2_float_four(ch_type type, bool one, const ch_mm_args *a, int32_t r, int32_t row1) {
+MV2_FN void mv2_float_four(ch_type type, bool one, const ch_mm_args *a, mv_group g) {
     const size_t bytes = 16 * mv_block_bytes(type);
     const int32_t n = one ? 1 : a->n;
     const float *x = (const float *)(const void *)a->x;
-    mv_rows rows = mv_rows_at(a, r, row1);
-    mv_ahead ahead = mv_ahead_at(rows.p0, (size_t)a->k * mv_block_bytes(type), a->w_stride);
+    mv_rows rows = mv_rows_at(a, g);
     __m256 acc[8 * CH_MATVEC_COLUMNS];
     int32_t k = a->k;
     for (int32_t i = 0; i < 8 * n; i++) acc[i] = _mm256_setzero_ps();
     for (; k >= 32; k -= 32) {
-        mv_ahead_step(&ahead, 2 * bytes);
+        mv_rows_prefetch(&rows, 2 * bytes);
         mv2_float_step(type, one, &rows, a, x, acc);
         mv_rows_step(&rows, bytes);
         mv2_float_step(type, one, &rows, a, x + 16, acc);
@@ -631,17 +616,17 @@ MV2_FN void mv2_float_four(ch_type type, bool one, const ch_mm_args *a, int32_t 
         }
         memcpy(acc, lanes, (size_t)n * 64 * sizeof(float));
     }
-    for (int32_t c = 0; c < n; c++) mv2_store(a, r, row1, c, mv2_sum16(acc + 8 * c));
+    for (int32_t c = 0; c < n; c++) mv2_store(a, g, c, mv2_sum16(acc + 8 * c));
 }
 
 #define MV2_FLOAT(NAME, type)                                                                      \
     CH_FN MV2_TARGET void ch_matvec_##type##__avx2(const ch_mm_args *a, int32_t row0,              \
                                                    int32_t row1) {                                 \
-        for (int32_t r = row0; r < row1; r += 4)                                                   \
+        for (int32_t i = 0; i < mv_groups(row0, row1); i++)                                        \
             if (a->n == 1)                                                                         \
-                mv2_float_four(CH_TYPE_##NAME, true, a, r, row1);                                  \
+                mv2_float_four(CH_TYPE_##NAME, true, a, mv_group_at(row0, row1, i));               \
             else                                                                                   \
-                mv2_float_four(CH_TYPE_##NAME, false, a, r, row1);                                 \
+                mv2_float_four(CH_TYPE_##NAME, false, a, mv_group_at(row0, row1, i));              \
     }
 MV2_FLOAT(F32, f32)
 MV2_FLOAT(F16, f16)

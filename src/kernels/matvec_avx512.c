@@ -16,9 +16,8 @@
 //
 // Float types. Four rows at a time, 16 lanes each, as the canon has them.
 //
-// Memory. Four rows are four streams. Each is prefetched a fixed distance ahead in the order of
-// reading: at a row's end that is the start of the row four further down. A row's last 1..3 blocks
-// are copied to a buffer, so that nothing past the end of a matrix is touched.
+// Memory. See matvec_common.h: four distant streams, prefetched; a row's last 1..3 blocks are
+// copied to a buffer, so that nothing past the end of a matrix is touched.
 #include "matvec_common.h"
 
 #if CH_X86
@@ -486,13 +485,10 @@ MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_colum
 
 // ---- rows
 
-// y of four rows (those below row1) and one column.
-MV512_FN void mv512_store(const ch_mm_args *a, int32_t r, int32_t row1, int32_t c, __m128 dot) {
-    __mmask8 rows = (__mmask8)(row1 - r >= 4 ? 15 : (1 << (row1 - r)) - 1);
-    size_t at = (size_t)c * a->y_stride + (size_t)r;
-    if (a->bias) dot = _mm_add_ps(dot, _mm_maskz_loadu_ps(rows, a->bias + r));
-    if (a->add) dot = _mm_add_ps(_mm_maskz_loadu_ps(rows, a->add + at), dot);
-    _mm_mask_storeu_ps(a->y + at, rows, dot);
+MV512_FN void mv512_store(const ch_mm_args *a, mv_group g, int32_t c, __m128 dots) {
+    float y[4];
+    _mm_storeu_ps(y, dots);
+    mv_store(a, g, c, y);
 }
 
 // (l0 + l2) + (l1 + l3) of the 128-bit lanes: the end of a quantized dot, half of a float one.
@@ -516,20 +512,18 @@ MV512_FN void mv512_columns(ch_type type, bool one, const mv512_tile *t, const c
 }
 
 // Four rows times all columns.
-MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q8 *x, int32_t r,
-                         int32_t row1) {
+MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q8 *x, mv_group g) {
     const bool is_k = mv_is_k(type);
     const size_t block = mv_block_bytes(type), bytes = is_k ? block : 4 * block;
     const int32_t blocks = a->k / 32;
     uint8_t buffer[MV_TAIL_BYTES];
-    mv_rows rows = mv_rows_at(a, r, row1);
-    mv_ahead ahead = mv_ahead_at(rows.p0, (size_t)blocks * block / (is_k ? 8 : 1), a->w_stride);
+    mv_rows rows = mv_rows_at(a, g);
     mv512_tile tile;
     __m512 acc[CH_MATVEC_COLUMNS], acc1 = _mm512_setzero_ps();
     if (!one)
         for (int32_t c = 0; c < a->n; c++) acc[c] = _mm512_setzero_ps();
     for (int32_t b = 0; b < blocks; b += is_k ? 8 : 4) {
-        mv_ahead_step(&ahead, bytes);
+        mv_rows_prefetch(&rows, bytes);
         if (is_k) {
             mv512_super super;
             mv512_super_read(type, &rows, &super);
@@ -548,10 +542,10 @@ MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q
         mv_rows_step(&rows, bytes);
     }
     if (one) {
-        mv512_store(a, r, row1, 0, mv512_add_lanes(acc1));
+        mv512_store(a, g, 0, mv512_add_lanes(acc1));
         return;
     }
-    for (int32_t c = 0; c < a->n; c++) mv512_store(a, r, row1, c, mv512_add_lanes(acc[c]));
+    for (int32_t c = 0; c < a->n; c++) mv512_store(a, g, c, mv512_add_lanes(acc[c]));
 }
 
 #define MV512_QUANT(NAME, type)                                                                    \
@@ -559,11 +553,11 @@ MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q
                                                        int32_t row1) {                             \
         ch_q8 x = ch_q8_view(a->x, a->k, 1);                                                       \
         if (a->n == 1)                                                                             \
-            for (int32_t r = row0; r < row1; r += 4)                                               \
-                mv512_four(CH_TYPE_##NAME, true, a, &x, r, row1);                                  \
+            for (int32_t i = 0; i < mv_groups(row0, row1); i++)                                    \
+                mv512_four(CH_TYPE_##NAME, true, a, &x, mv_group_at(row0, row1, i));               \
         else                                                                                       \
-            for (int32_t r = row0; r < row1; r += 4)                                               \
-                mv512_four(CH_TYPE_##NAME, false, a, &x, r, row1);                                 \
+            for (int32_t i = 0; i < mv_groups(row0, row1); i++)                                    \
+                mv512_four(CH_TYPE_##NAME, false, a, &x, mv_group_at(row0, row1, i));              \
     }
 MV512_QUANT(Q4_0, q4_0)
 MV512_QUANT(Q4_1, q4_1)
@@ -634,36 +628,34 @@ MV512_FN __m128 mv512_sum16(__m512 a, __m512 b, __m512 c, __m512 d) {
     return _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xdd));
 }
 
-MV512_FN void mv512_float_four(ch_type type, bool one, const ch_mm_args *a, int32_t r,
-                               int32_t row1) {
+MV512_FN void mv512_float_four(ch_type type, bool one, const ch_mm_args *a, mv_group g) {
     const size_t bytes = 32 * mv_block_bytes(type);
     const float *x = (const float *)(const void *)a->x;
-    mv_rows rows = mv_rows_at(a, r, row1);
-    mv_ahead ahead = mv_ahead_at(rows.p0, (size_t)a->k * mv_block_bytes(type), a->w_stride);
+    mv_rows rows = mv_rows_at(a, g);
     __m512 acc[4 * CH_MATVEC_COLUMNS];
     const int32_t n = one ? 1 : a->n;
     int32_t k = a->k;
     for (int32_t i = 0; i < 4 * n; i++) acc[i] = _mm512_setzero_ps();
     for (; k >= 32; k -= 32) {
-        mv_ahead_step(&ahead, bytes);
+        mv_rows_prefetch(&rows, bytes);
         mv512_float_step(type, one, true, 0, &rows, a, x, acc);
         x += 32;
         mv_rows_step(&rows, bytes);
     }
     if (k > 0) mv512_float_step(type, one, false, (1u << k) - 1, &rows, a, x, acc);
     for (int32_t c = 0; c < n; c++)
-        mv512_store(a, r, row1, c,
+        mv512_store(a, g, c,
                     mv512_sum16(acc[4 * c], acc[4 * c + 1], acc[4 * c + 2], acc[4 * c + 3]));
 }
 
 #define MV512_FLOAT(NAME, type)                                                                    \
     CH_FN MV512_TARGET void ch_matvec_##type##__avx512(const ch_mm_args *a, int32_t row0,          \
                                                        int32_t row1) {                             \
-        for (int32_t r = row0; r < row1; r += 4)                                                   \
+        for (int32_t i = 0; i < mv_groups(row0, row1); i++)                                        \
             if (a->n == 1)                                                                         \
-                mv512_float_four(CH_TYPE_##NAME, true, a, r, row1);                                \
+                mv512_float_four(CH_TYPE_##NAME, true, a, mv_group_at(row0, row1, i));             \
             else                                                                                   \
-                mv512_float_four(CH_TYPE_##NAME, false, a, r, row1);                               \
+                mv512_float_four(CH_TYPE_##NAME, false, a, mv_group_at(row0, row1, i));            \
     }
 MV512_FLOAT(F32, f32)
 MV512_FLOAT(F16, f16)

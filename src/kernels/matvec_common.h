@@ -75,21 +75,56 @@ CH_FORCE_INLINE size_t mv_block_bytes(ch_type type) {
 }
 
 // ---- four rows
+//
+// The four rows that are read together lie a quarter of the range apart: four streams that each go
+// straight through memory. Memory controllers and prefetchers give four distant streams up to half
+// as much again as they give one, or four that lie within a page or two.
 
+// Rows r, r + step, ... (`count` of them, 1..4).
+typedef struct mv_group {
+    int32_t r, step, count;
+} mv_group;
+
+// How many groups rows row0..row1 make.
+CH_FORCE_INLINE int32_t mv_groups(int32_t row0, int32_t row1) {
+    return (row1 - row0 + 3) / 4;
+}
+
+// Group i: the last one holds what remains of a number of rows that is no multiple of four.
+CH_FORCE_INLINE mv_group mv_group_at(int32_t row0, int32_t row1, int32_t i) {
+    int32_t quarter = (row1 - row0) / 4;
+    mv_group g;
+    g.r = i < quarter ? row0 + i : row0 + 4 * quarter;
+    g.step = i < quarter ? quarter : 1;
+    g.count = i < quarter ? 4 : row1 - row0 - 4 * quarter;
+    return g;
+}
+
+// Where a group's rows are read; those past its count are the first one again.
 typedef struct mv_rows {
     const uint8_t *p0, *p1, *p2, *p3;
 } mv_rows;
 
-// Rows r..r+3; those from row1 on are the first one again, and are not stored.
-CH_FORCE_INLINE mv_rows mv_rows_at(const ch_mm_args *a, int32_t r, int32_t row1) {
-    const uint8_t *p = a->w + (size_t)r * a->w_stride;
-    int32_t left = row1 - r;
+CH_FORCE_INLINE mv_rows mv_rows_at(const ch_mm_args *a, mv_group g) {
+    const uint8_t *p = a->w + (size_t)g.r * a->w_stride;
+    const size_t apart = (size_t)g.step * a->w_stride;
     mv_rows rows;
     rows.p0 = p;
-    rows.p1 = left > 1 ? p + a->w_stride : p;
-    rows.p2 = left > 2 ? p + 2 * a->w_stride : p;
-    rows.p3 = left > 3 ? p + 3 * a->w_stride : p;
+    rows.p1 = g.count > 1 ? p + apart : p;
+    rows.p2 = g.count > 2 ? p + 2 * apart : p;
+    rows.p3 = g.count > 3 ? p + 3 * apart : p;
     return rows;
+}
+
+// y of a group's rows and one column.
+CH_FORCE_INLINE void mv_store(const ch_mm_args *a, mv_group g, int32_t c, const float *dots) {
+    for (int32_t i = 0; i < g.count; i++) {
+        size_t r = (size_t)(g.r + i * g.step), at = (size_t)c * a->y_stride + r;
+        float y = dots[i];
+        if (a->bias) y = y + a->bias[r];
+        if (a->add) y = a->add[at] + y;
+        a->y[at] = y;
+    }
 }
 
 CH_FORCE_INLINE void mv_rows_step(mv_rows *r, size_t bytes) {
@@ -120,42 +155,16 @@ static CH_NOINLINE mv_rows mv_tail(mv_rows r, int32_t have, size_t block_bytes, 
     return r;
 }
 
-// ---- prefetching the four streams
-//
-// Each is prefetched MV_AHEAD bytes ahead in the order of reading: past a row's end that is the row
-// four further down. The position is a number, not a pointer, as it passes the end of the matrix,
-// where a prefetch does nothing.
-
+// Prefetches what the four streams read MV_AHEAD bytes after the coming `bytes`. Where a stream
+// ends that is the next one's beginning or the range's end: of no use, and no harm, a prefetch
+// never faults. Addresses are numbers here, as they may pass the matrix's end.
 #define MV_AHEAD 1536 // four times this is on its way
-
-typedef struct mv_ahead {
-    uintptr_t at;
-    size_t in_row, row_bytes, stride;
-} mv_ahead;
-
-CH_FORCE_INLINE mv_ahead mv_ahead_at(const uint8_t *row, size_t row_bytes, size_t stride) {
-    mv_ahead h;
-    h.row_bytes = row_bytes;
-    h.stride = stride;
-    h.in_row = MV_AHEAD % row_bytes;
-    h.at = (uintptr_t)row + MV_AHEAD / row_bytes * 4 * stride + h.in_row;
-    return h;
-}
-
-// Prefetches the next `bytes` of each row.
-CH_FORCE_INLINE void mv_ahead_step(mv_ahead *h, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) {
-        uintptr_t at = h->at + i;
-        CH_PREFETCH(at);
-        CH_PREFETCH(at + h->stride);
-        CH_PREFETCH(at + 2 * h->stride);
-        CH_PREFETCH(at + 3 * h->stride);
-    }
-    h->at += bytes;
-    h->in_row += bytes;
-    if (h->in_row >= h->row_bytes) {
-        h->in_row -= h->row_bytes;
-        h->at += 4 * h->stride - h->row_bytes;
+CH_FORCE_INLINE void mv_rows_prefetch(const mv_rows *r, size_t bytes) {
+    for (size_t i = MV_AHEAD; i < MV_AHEAD + bytes; i += 64) {
+        CH_PREFETCH((uintptr_t)r->p0 + i);
+        CH_PREFETCH((uintptr_t)r->p1 + i);
+        CH_PREFETCH((uintptr_t)r->p2 + i);
+        CH_PREFETCH((uintptr_t)r->p3 + i);
     }
 }
 
