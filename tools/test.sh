@@ -181,10 +181,9 @@ for part in $parts; do
                 step asan-tests tests build-asan -E 'tidy|single_header'
             ;;
         tsan)
-            step tsan-build configure build-tsan -DCHORD_SANITIZE=thread &&
-                step tsan-lanes lanes &&
-                step tsan-tests unspread ctest --test-dir build-tsan --output-on-failure \
-                    --timeout 900 -R 'test_(engine|session|lanes)' --no-tests=ignore
+            # The unit tests are left out: Criterion's processes do not start under ThreadSanitizer.
+            step tsan-build configure build-tsan -DCHORD_SANITIZE=thread -DCHORD_TESTS=OFF &&
+                step tsan-lanes lanes
             ;;
         levels)
             if [ "$(uname -m)" != x86_64 ]; then
