@@ -234,7 +234,7 @@ typedef struct chord_session_desc {
                        // largest that fits, and what cannot fit is refused with what it would need
     const char *cpu;   // highest instruction set to use: "c", "avx2", "avxvnni", "avx512", "neon",
                        // "dotprod", "i8mm", "openblas" (where it is built in: the only one whose
-                     // results are not the same to the bit); NULL: the best there is
+                       // results are not the same to the bit); NULL: the best there is
     chord_sampler sampler;
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
                   // chord's own

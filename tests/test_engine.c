@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 // ---- models
-// ---------------------------------------------------------------------------------------------------------
 
 typedef struct fixture {
     gguf_builder builder;
@@ -72,7 +71,6 @@ static uint64_t hash_of(const chord_model *model, chord_session_desc desc, int32
 }
 
 // ---- the same bits
-// --------------------------------------------------------------------------------------------------
 
 // Every type; where sanitizers make everything slow, those that take different ways.
 static void each_type(void (*claim)(const chord_model *model, ch_type type)) {
@@ -145,7 +143,6 @@ Test(engine, kv_types_keep_lanes_and_cuts) {
 }
 
 // ---- memory
-// ---------------------------------------------------------------------------------------------------------
 
 // A block of exactly `bytes` that ends at a page nobody may touch.
 static uint8_t *guarded(size_t bytes, uint8_t **block, size_t *mapped) {
@@ -304,7 +301,6 @@ Test(engine, budget_picks_the_context_that_fits_or_refuses_with_the_need) {
 }
 
 // ---- sessions
-// -------------------------------------------------------------------------------------------------------
 
 Test(engine, sync_keeps_the_common_prefix) {
     fixture f;
@@ -585,7 +581,6 @@ Test(engine, the_graph_tells_its_ops) {
 }
 
 // ---- the sampler
-// ----------------------------------------------------------------------------------------------------
 
 enum { N = 8 };
 static const float logits[N] = {1.0f, 3.0f, 2.0f, 3.0f, -1.0f, 0.5f, 2.5f, -2.0f};

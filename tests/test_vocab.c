@@ -49,7 +49,6 @@ static void opened_close(opened *o) {
 }
 
 // ---- small vocabularies
-// --------------------------------------------------------------------------------------------------
 
 typedef struct small_token {
     const char *text;
@@ -366,7 +365,6 @@ Test(vocab, a_file_without_one_is_fine) {
 }
 
 // ---- what is refused, and what is borne
-// ----------------------------------------------------------------------------------
 
 static void check_open(const char *what, gguf_builder *b, chord_result code, const char *fragment) {
     opened o;
@@ -593,7 +591,6 @@ Test(vocab, the_first_of_equal_tokens_is_taken) {
 }
 
 // ---- against a plain tokenizer
-// -------------------------------------------------------------------------------------------
 
 static int32_t plain_find(const ch_vocab *vocab, const char *text, size_t bytes) {
     for (int32_t i = 0; i < vocab->count; i++)
@@ -780,7 +777,6 @@ Test(vocab, tokenizer_takes_little_time_for_a_long_word) {
 }
 
 // ---- files that change under the reader
-// ----------------------------------------------------------------------------------
 
 static void damage(gguf_builder *random, uint8_t *data, size_t bytes, int count) {
     for (int i = 0; i < count; i++)
@@ -841,7 +837,6 @@ Test(vocab, survives_bytes_that_change_between_the_steps) {
 }
 
 // ---- golden
-// --------------------------------------------------------------------------------------------------------------
 
 static uint8_t *load_file(const char *path, size_t *bytes) {
     const char *shared = getenv("CHORD_SHARED");

@@ -63,9 +63,10 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     uint32_t mask = 0;
     if (desc->cpu && !ch_cpu_level(desc->cpu, &mask)) {
         char shown[32];
-        return ch_fail(error, CHORD_ERROR_ARGUMENT,
-                       "cpu is \"%s\", wanted c, avx2, avxvnni, avx512, neon, dotprod, i8mm or openblas",
-                       ch_printable(desc->cpu, strlen(desc->cpu), shown, sizeof shown));
+        return ch_fail(
+            error, CHORD_ERROR_ARGUMENT,
+            "cpu is \"%s\", wanted c, avx2, avxvnni, avx512, neon, dotprod, i8mm or openblas",
+            ch_printable(desc->cpu, strlen(desc->cpu), shown, sizeof shown));
     }
     if (desc->cpu) plan->graph.cpu &= mask;
     t->kv = kv_chosen[desc->kv];
