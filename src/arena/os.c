@@ -95,22 +95,54 @@ static bool os_read_text(const char *path, char *text, size_t capacity) {
     return true;
 }
 
-// Whole CPUs that the cgroup's quota allows (version 2: "max 100000" or "200000 100000"; version 1:
-// two files), or a large number. Only the process's own, innermost group as the container sees it
-// is asked.
-static int32_t os_quota(void) {
-    char text[64], period_text[64];
-    long long quota = -1, period = 0;
-    if (os_read_text("/sys/fs/cgroup/cpu.max", text, sizeof text)) {
-        if (sscanf(text, "%lld %lld", &quota, &period) != 2) return INT32_MAX;
-    } else if (os_read_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", text, sizeof text) &&
-               os_read_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period_text,
-                            sizeof period_text)) {
-        if (sscanf(text, "%lld", &quota) != 1 || sscanf(period_text, "%lld", &period) != 1)
-            return INT32_MAX;
-    }
+// Whole CPUs that a quota of `quota` in each `period` allows; a large number if there is no quota.
+static int32_t os_quota_cores(long long quota, long long period) {
     if (quota <= 0 || period <= 0) return INT32_MAX;
     return (int32_t)CH_MAX(1, CH_MIN(quota / period, 1024));
+}
+
+// What one group's files say: version 2 of cgroups has "max 100000" or "200000 100000" in one file,
+// version 1 has two files.
+static int32_t os_group_cores(const char *group) {
+    char path[1280], text[64], period_text[64];
+    long long quota = -1, period = 0;
+    snprintf(path, sizeof path, "%s/cpu.max", group);
+    if (os_read_text(path, text, sizeof text))
+        return sscanf(text, "%lld %lld", &quota, &period) == 2 ? os_quota_cores(quota, period)
+                                                               : INT32_MAX;
+    snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", group);
+    if (!os_read_text(path, text, sizeof text)) return INT32_MAX;
+    snprintf(path, sizeof path, "%s/cpu.cfs_period_us", group);
+    if (!os_read_text(path, period_text, sizeof period_text)) return INT32_MAX;
+    if (sscanf(text, "%lld", &quota) != 1 || sscanf(period_text, "%lld", &period) != 1)
+        return INT32_MAX;
+    return os_quota_cores(quota, period);
+}
+
+// The least quota of this process's group and of the groups around it. /proc/self/cgroup names it:
+// "0::/its/path" (version 2), "4:cpu,cpuacct:/its/path" (version 1, mounted at .../cpu).
+static int32_t os_quota(void) {
+    char groups[2048], group[1152];
+    int32_t cores = INT32_MAX;
+    if (!os_read_text("/proc/self/cgroup", groups, sizeof groups)) return cores;
+    for (char *line = groups; *line;) {
+        size_t length = strcspn(line, "\n");
+        bool more = line[length] != 0;
+        line[length] = 0;
+        const char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
+        bool v2 = path && path == names + 1;
+        bool v1 = path && (strncmp(names, ":cpu:", 5) == 0 || strncmp(names, ":cpu,", 5) == 0);
+        if (v1 || v2) {
+            const char *root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
+            snprintf(group, sizeof group, "%s%s", root, path + 1);
+            while (strlen(group) >= strlen(root)) {
+                cores = CH_MIN(cores, os_group_cores(group));
+                *strrchr(group, '/') = 0;
+            }
+        }
+        line += length + more;
+    }
+    return cores;
 }
 
 CH_FN int32_t ch_os_cores(void) {
