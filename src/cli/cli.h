@@ -77,7 +77,7 @@ typedef struct cli_settings {
 
 #define CLI_SETTINGS_DEFAULT                                                                       \
     { NULL, 0, 0, 0, -1, -1, 0 }
-#define CLI_CPU_LEVELS "c|avx2|avxvnni|avx512|neon|dotprod|i8mm"
+#define CLI_CPU_LEVELS "c|avx2|avxvnni|avx512|neon|dotprod|i8mm|openblas"
 
 #define CLI_MODEL_OPTION(settings)                                                                 \
     { 'm', "model", "FILE", CLI_TEXT, &(settings).model, 0, 0, "the model, a GGUF file" }

@@ -46,11 +46,14 @@ int cli_finish(int code) {
 
 static const char *const common_kv[] = {"f16", "f32", "q8_0"};
 static const chord_kv common_kv_type[] = {CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0};
-static const char *const common_cpu[] = {"c",    "avx2",    "avxvnni", "avx512",
-                                         "neon", "dotprod", "i8mm"}; // as CLI_CPU_LEVELS
 
 const char *cli_cpu_name(int32_t choice) {
-    return choice < 0 ? NULL : common_cpu[choice];
+    static char name[16];
+    const char *at = CLI_CPU_LEVELS;
+    if (choice < 0) return NULL;
+    for (; choice > 0; choice--) at = strchr(at, '|') + 1;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "|"), at);
+    return name;
 }
 
 const char *cli_kv_name(chord_kv kv) {

@@ -106,7 +106,8 @@ static int run_session(const run_options *options, const chord_model *model, cho
                                 .user = &output};
     chord_generate_result result = {0, CHORD_FINISH_STOPPED};
     code = chord_session_generate(session, &desc, &result);
-    if (output.last != '\n' && isatty(STDOUT_FILENO)) putchar('\n');
+    // A line's end that is not the model's is for people: on the terminal, or before the figures.
+    if (output.last != '\n') fputc('\n', isatty(STDOUT_FILENO) ? stdout : stderr);
     int exit_code = CLI_OK;
     if (output.write_error) {
         errno = output.write_error;
