@@ -107,7 +107,9 @@ static int run_session(const run_options *options, const chord_model *model, cho
     chord_generate_result result = {0, CHORD_FINISH_STOPPED};
     code = chord_session_generate(session, &desc, &result);
     // A line's end that is not the model's is for people: on the terminal, or before the figures.
-    if (output.last != '\n') fputc('\n', isatty(STDOUT_FILENO) ? stdout : stderr);
+    bool terminal = isatty(STDOUT_FILENO);
+    if (output.last != '\n' && (terminal || !options->quiet))
+        fputc('\n', terminal ? stdout : stderr);
     int exit_code = CLI_OK;
     if (output.write_error) {
         errno = output.write_error;
