@@ -229,6 +229,8 @@ typedef struct chord_session_desc {
         lanes; // threads, the caller's included, 1..64; 0: physical cores available to the process
     chord_kv kv;
     int32_t logits_rows; // rows of logits kept by one eval; 0: 1
+    int32_t draft; // tokens to guess ahead from what stood before in the text (prompt lookup), at
+                   // most 7; the text stays the same, repetitive text comes faster; 0: none
     uint64_t
         memory_budget; // 0: none. Else the arena is at most that: a context of 0 becomes the
                        // largest that fits, and what cannot fit is refused with what it would need
@@ -346,6 +348,7 @@ chord_result chord_session_generate(chord_session *session, const chord_generate
 typedef struct chord_stats {
     int32_t prefill_tokens, decode_tokens; // evaluated more than one at a time; one at a time
     double prefill_seconds, decode_seconds, sample_seconds, open_seconds;
+    int32_t drafted_tokens, accepted_tokens; // guessed, and of these right
     uint64_t logits_hash; // FNV-1a 64 over the bytes of all rows of logits made so far
 } chord_stats;
 

@@ -473,17 +473,56 @@ static int take_text(void *user, const char *text, size_t bytes) {
     return ++sink->calls == sink->stop_after;
 }
 
-static void generate_text(const chord_model *model, uint64_t seed, int32_t lanes, text_sink *sink) {
-    chord_session_desc desc = {
-        .sampler = {.temperature = 1.0f, .top_k = 100, .top_p = 0.95f, .seed = seed},
-        .lanes = lanes};
+static void generate_drafted(const chord_model *model, chord_sampler sampler, int32_t lanes,
+                             int32_t draft, text_sink *sink, chord_stats *stats) {
+    chord_session_desc desc = {.sampler = sampler, .lanes = lanes, .draft = draft};
     chord_session *s = session_open(model, &desc);
     chord_token start[] = {1, 270};
     cr_assert_eq(chord_session_eval(s, start, 2, 1), CHORD_OK);
     chord_generate_desc generate = {
         .max_tokens = 60, .ignore_end = true, .on_text = take_text, .user = sink};
-    cr_assert_eq(chord_session_generate(s, &generate, NULL), CHORD_OK);
+    chord_generate_result result;
+    cr_assert_eq(chord_session_generate(s, &generate, &result), CHORD_OK);
+    int32_t count = 0;
+    chord_session_tokens(s, &count);
+    cr_assert_eq(count, 2 + result.tokens);
+    chord_session_get_stats(s, stats);
     chord_session_close(s);
+}
+
+static void generate_text(const chord_model *model, uint64_t seed, int32_t lanes, text_sink *sink) {
+    chord_sampler sampler = {.temperature = 1.0f, .top_k = 100, .top_p = 0.95f, .seed = seed};
+    chord_stats stats;
+    generate_drafted(model, sampler, lanes, 0, sink, &stats);
+}
+
+Test(engine, drafts_do_not_change_the_text) {
+    fixture f;
+    fixture_open(&f, CH_TYPE_F32);
+    int32_t right = 0, wrong = 0;
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        // Greedy text of random weights soon goes round in circles; a little warmth breaks them.
+        chord_sampler sampler = {.temperature = seed % 3 == 0 ? 0 : 0.02f * (float)seed,
+                                 .seed = seed};
+        static text_sink plain, drafted;
+        chord_stats stats;
+        memset(&plain, 0, sizeof plain);
+        generate_drafted(f.model, sampler, 1, 0, &plain, &stats);
+        cr_assert_eq(stats.drafted_tokens, 0);
+        cr_assert_eq(stats.decode_tokens, 60);
+        for (int32_t draft = 1; draft <= 7; draft += 3) {
+            memset(&drafted, 0, sizeof drafted);
+            generate_drafted(f.model, sampler, 2, draft, &drafted, &stats);
+            cr_assert(drafted.bytes == plain.bytes &&
+                      memcmp(drafted.text, plain.text, plain.bytes) == 0);
+            cr_assert_eq(stats.decode_tokens, 60);
+            right += stats.accepted_tokens;
+            wrong += stats.drafted_tokens - stats.accepted_tokens;
+        }
+    }
+    cr_assert(right > 0 && wrong > 0, "%d right, %d wrong: one of the cases was not tried", right,
+              wrong);
+    fixture_close(&f);
 }
 
 Test(engine, the_same_seed_gives_the_same_text) {

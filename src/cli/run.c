@@ -8,12 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { RUN_DRAFT = 4 }; // tokens guessed ahead: with more, evaluating them costs more than it saves
+
 typedef struct run_options {
     cli_settings settings;
     const char *text, *file;
     int32_t tokens;
     float temperature, top_p, min_p, repeat_penalty;
-    int32_t top_k, repeat_window;
+    int32_t top_k, repeat_window, draft;
     uint64_t seed;
     bool ignore_end, special, no_bos, hash, verbose, quiet;
 } run_options;
@@ -51,6 +53,9 @@ static void run_figures(const chord_session *session, const run_options *options
             prefill > 0 ? stats.prefill_tokens / prefill : 0.0);
     fprintf(stderr, "decode %d tokens, %.1f t/s\n", stats.decode_tokens,
             decode > 0 ? stats.decode_tokens / decode : 0.0);
+    if (stats.drafted_tokens > 0)
+        fprintf(stderr, "drafted %d tokens, %d of them right\n", stats.drafted_tokens,
+                stats.accepted_tokens);
     if (options->verbose) fprintf(stderr, "sampling %.3f s\n", stats.sample_seconds);
     if (options->hash)
         fprintf(stderr, "logits hash %016llx\n", (unsigned long long)stats.logits_hash);
@@ -152,6 +157,7 @@ static int run_work(const cli_command *command, const run_options *options, bool
         chord_session_desc desc;
         cli_session_desc(&options->settings, &desc);
         run_sampler(options, &desc.sampler);
+        if (options->draft == 1) desc.draft = RUN_DRAFT;
         begun = cli_seconds();
         if (chord_session_open(model, &desc, &session, &error)) code = cli_fail(&error);
         load += cli_seconds() - begun;
@@ -197,6 +203,8 @@ static int run_main(const cli_command *command, int argc, char **argv) {
         {0, "repeat-last-n", "N", CLI_INT, &o.repeat_window, -1, INT32_MAX,
          "how many tokens are recent (64); -1: all, 0: none"},
         {0, "seed", "N", CLI_SEED, &o.seed, 0, 0, "same seed, same text (random, and told)"},
+        {0, "draft", "none|ngram", CLI_CHOICE, &o.draft, 0, 0,
+         "guess ahead from what stood before: the same text, sooner where it repeats (none)"},
         {0, "ignore-eos", NULL, CLI_FLAG, &o.ignore_end, 0, 0, "go on where the model ends"},
         {0, "special", NULL, CLI_FLAG, &o.special, 0, 0, "read and write control tokens by name"},
         {0, "no-bos", NULL, CLI_FLAG, &o.no_bos, 0, 0, "no begin token before the text"},

@@ -23,6 +23,7 @@ struct chord_session {
     uint8_t *text_scratch;
     char *stream; // bytes of a character whose rest has not come yet, then room for the next token
     int32_t pending; // how many
+    int32_t guess;   // tokens to guess at the next step; 0: drafts are off
     bool hash_on;
     chord_stats stats;
     chord_error error;
@@ -85,6 +86,7 @@ static void session_bind(chord_session *s, const chord_session_desc *desc) {
     s->candidates = (ch_candidate *)session_region(&s->arena, &s->plan, CH_REGION_SAMPLER);
     s->text_scratch = (uint8_t *)session_region(&s->arena, &s->plan, CH_REGION_TEXT);
     s->stream = (char *)session_region(&s->arena, &s->plan, CH_REGION_STREAM);
+    s->guess = s->plan.draft;
     s->sampler = desc->sampler;
     ch_random_seed(&s->random, desc->sampler.seed);
     ch_graph_build(&s->model->weights, &s->plan.graph, &s->plan.size, ops);
@@ -173,8 +175,8 @@ static void session_hash_logits(chord_session *s) {
     s->stats.logits_hash = hash;
 }
 
-// One step: the next n of tokens[], which stand there already.
-static bool session_step(chord_session *s, int32_t n, int32_t wanted) {
+// One step: the next n of tokens[], which stand there already. The time it took goes to *seconds.
+static bool session_step(chord_session *s, int32_t n, int32_t wanted, double *seconds) {
     double start = ch_os_seconds();
     s->exec.tokens = s->tokens + s->count;
     s->exec.n = n;
@@ -183,16 +185,19 @@ static bool session_step(chord_session *s, int32_t n, int32_t wanted) {
     if (!ch_exec_step(&s->exec)) return false;
     s->count += n;
     s->rows = wanted;
-    double seconds = ch_os_seconds() - start;
-    if (n > 1) {
-        s->stats.prefill_tokens += n;
-        s->stats.prefill_seconds += seconds;
-    } else {
-        s->stats.decode_tokens++;
-        s->stats.decode_seconds += seconds;
-    }
+    *seconds += ch_os_seconds() - start;
     if (s->hash_on && wanted > 0) session_hash_logits(s);
     return true;
+}
+
+// A token and the n - 1 guessed after it, which stand behind those held, with logits for each.
+static chord_result session_decode(chord_session *s, int32_t n) {
+    s->exec.done = 0;
+    s->exec.total = n;
+    if (!session_step(s, n, n, &s->stats.decode_seconds))
+        return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped while decoding");
+    s->stats.decode_tokens++;
+    return CHORD_OK;
 }
 
 chord_result chord_session_eval(chord_session *s, const chord_token *tokens, int32_t n,
@@ -221,9 +226,12 @@ chord_result chord_session_eval(chord_session *s, const chord_token *tokens, int
     for (int32_t left = n; left > 0;) {
         // The last batch holds all of the wanted rows.
         int32_t part = left <= plan->batch ? left : CH_MIN(plan->batch, left - rows);
-        if (!session_step(s, part, part == left ? rows : 0))
+        bool one = n == 1;
+        double *seconds = one ? &s->stats.decode_seconds : &s->stats.prefill_seconds;
+        if (!session_step(s, part, part == left ? rows : 0, seconds))
             return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped after %d of %d tokens",
                            (int)(n - left), (int)n);
+        *(one ? &s->stats.decode_tokens : &s->stats.prefill_tokens) += part;
         left -= part;
         s->exec.done = n - left;
     }
@@ -376,6 +384,102 @@ static int session_write(chord_session *s, const chord_generate_desc *desc, chor
     return session_emit(s, desc, false);
 }
 
+// ---- drafts
+//
+// Prompt lookup: where the last tokens stood before in the text, what followed them there is likely
+// to follow again. The guess is evaluated together with the token at hand, for little more than
+// that alone costs; each of its tokens is kept only if it is what is sampled anyway. Since results
+// do not depend on how tokens are cut into batches, the text is the same as without. Source: A.
+// Saxena, "Prompt Lookup Decoding", 2023.
+
+enum { SESSION_NGRAM = 3 };
+
+// Guesses up to `most` tokens to follow those held and then `token`; they are put behind it where
+// eval wants them. The youngest place counts.
+static int32_t session_guess(chord_session *s, chord_token token, int32_t most) {
+    chord_token *t = s->tokens;
+    int32_t n = s->count;
+    t[n] = token;
+    for (int32_t i = n - 1; i >= SESSION_NGRAM - 1 && most > 0; i--) {
+        if (t[i] != token || memcmp(&t[i - 2], &t[n - 2], 2 * sizeof *t) != 0) continue;
+        int32_t guessed = CH_MIN(most, n - i);
+        memcpy(&t[n + 1], &t[i + 1], (size_t)guessed * sizeof *t);
+        return guessed;
+    }
+    return 0;
+}
+
+// How many to guess next time: twice as many after a guess that was all right, half after one that
+// was all wrong; a guess of one is tried now and then even so.
+static void session_learn(chord_session *s, int32_t guessed, int32_t right) {
+    if (guessed == 0) return;
+    s->stats.drafted_tokens += guessed;
+    s->stats.accepted_tokens += right;
+    if (right == guessed) s->guess = CH_MIN(2 * s->guess, s->plan.draft);
+    if (right == 0) s->guess = CH_MAX(1, s->guess / 2);
+}
+
+// ---- generating
+
+// One run of chord_session_generate.
+typedef struct session_run {
+    const chord_generate_desc *desc;
+    chord_generate_result *result;
+    chord_token token; // sampled, not yet written
+    bool done;         // result->finish tells why
+} session_run;
+
+static void session_finish(session_run *run, chord_finish finish) {
+    run->result->finish = finish;
+    run->done = true;
+}
+
+// Samples the next token, unless enough are written.
+static chord_result session_next(chord_session *s, session_run *run) {
+    if (run->desc->max_tokens > 0 && run->result->tokens == run->desc->max_tokens) {
+        session_finish(run, CHORD_FINISH_LENGTH);
+        return CHORD_OK;
+    }
+    chord_result result = chord_session_sample(s, &run->token);
+    if (result) return result;
+    if (!run->desc->ignore_end && ch_vocab_is_end(&s->model->vocab, run->token))
+        session_finish(run, CHORD_FINISH_END);
+    else if (s->count == s->plan.table.context)
+        session_finish(run, CHORD_FINISH_CONTEXT);
+    return CHORD_OK;
+}
+
+// Writes the token, evaluates it with a guess of what follows, and goes on for as long as the guess
+// is right.
+static chord_result session_advance(chord_session *s, session_run *run) {
+    int32_t room = s->plan.table.context - s->count - 1;
+    int32_t left =
+        run->desc->max_tokens > 0 ? run->desc->max_tokens - run->result->tokens - 1 : room;
+    int32_t guessed =
+        s->guess ? session_guess(s, run->token, CH_MIN(s->guess, CH_MIN(room, left))) : 0;
+    int32_t right = 0;
+    run->result->tokens++;
+    int stop = session_write(s, run->desc, run->token);
+    s->tokens[s->count] = run->token;
+    chord_result result = session_decode(s, 1 + guessed);
+    if (result) return result;
+    s->count -= guessed;
+    s->rows = 1;
+    if (!stop) result = session_next(s, run);
+    while (!stop && !result && !run->done && right < guessed && run->token == s->tokens[s->count]) {
+        right++;
+        s->count++;
+        s->rows++;
+        s->stats.decode_tokens++;
+        run->result->tokens++;
+        stop = session_write(s, run->desc, run->token);
+        if (!stop) result = session_next(s, run);
+    }
+    session_learn(s, guessed, right);
+    if (stop) session_finish(run, CHORD_FINISH_STOPPED);
+    return result;
+}
+
 chord_result chord_session_generate(chord_session *s, const chord_generate_desc *desc,
                                     chord_generate_result *result) {
     chord_generate_result unused;
@@ -385,30 +489,15 @@ chord_result chord_session_generate(chord_session *s, const chord_generate_desc 
         return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
                        "max_tokens is %d, wanted 0 (no limit) or more",
                        desc ? (int)desc->max_tokens : 0);
-    result->finish = CHORD_FINISH_LENGTH;
-    while (desc->max_tokens == 0 || result->tokens < desc->max_tokens) {
-        chord_token token = 0;
-        chord_result failed = chord_session_sample(s, &token);
-        if (failed) return failed;
-        if (!desc->ignore_end && ch_vocab_is_end(&s->model->vocab, token)) {
-            result->finish = CHORD_FINISH_END;
-            break;
-        }
-        if (s->count == s->plan.table.context) {
-            result->finish = CHORD_FINISH_CONTEXT;
-            break;
-        }
-        result->tokens++;
-        int stop = session_write(s, desc, token);
-        failed = chord_session_eval(s, &token, 1, 1);
-        if (failed) return failed;
-        if (stop) {
-            result->finish = CHORD_FINISH_STOPPED;
-            return CHORD_OK;
-        }
-    }
-    if (result->finish != CHORD_FINISH_LENGTH && session_emit(s, desc, true))
-        result->finish = CHORD_FINISH_STOPPED;
+    session_run run;
+    memset(&run, 0, sizeof run);
+    run.desc = desc;
+    run.result = result;
+    chord_result failed = session_next(s, &run);
+    while (!failed && !run.done) failed = session_advance(s, &run);
+    if (failed) return failed;
+    bool ended = result->finish == CHORD_FINISH_END || result->finish == CHORD_FINISH_CONTEXT;
+    if (ended && session_emit(s, desc, true)) result->finish = CHORD_FINISH_STOPPED;
     return CHORD_OK;
 }
 

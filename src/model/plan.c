@@ -52,6 +52,9 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     if (desc->logits_rows < 0 || desc->logits_rows > PLAN_MAX_BATCH)
         return ch_fail(error, CHORD_ERROR_ARGUMENT, "logits_rows is %d, wanted 0 (1) to %d",
                        (int)desc->logits_rows, (int)PLAN_MAX_BATCH);
+    if (desc->draft < 0 || desc->draft >= CH_MATVEC_COLUMNS)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "draft is %d, wanted 0 (none) to %d",
+                       (int)desc->draft, CH_MATVEC_COLUMNS - 1);
     plan->kv = kv_of[desc->kv];
     if (plan->kv == CH_KV_Q8_0 && (hp->key_dim % 32 || hp->value_dim % 32))
         return ch_fail(
@@ -73,7 +76,6 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     t->lanes = desc->lanes;
     if (t->lanes == 0) t->lanes = CH_MIN(ch_os_cores(), PLAN_MAX_LANES);
     if (desc->lanes == 0 && plan_matrix_bytes(weights) < PLAN_ONE_LANE_BYTES) t->lanes = 1;
-    t->logits_rows = desc->logits_rows ? desc->logits_rows : 1;
     return CHORD_OK;
 }
 
@@ -90,7 +92,8 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     t->context = context;
     t->batch = CH_MIN(desc->batch ? desc->batch : PLAN_DEFAULT_BATCH, context);
     plan->graph.batch = t->batch;
-    t->logits_rows = CH_MIN(t->logits_rows, t->batch);
+    t->logits_rows = CH_MIN(CH_MAX(desc->logits_rows, 1 + desc->draft), t->batch);
+    plan->draft = CH_MIN(desc->draft, t->logits_rows - 1);
     plan->graph.logits_rows = t->logits_rows;
     plan->capacity = (int32_t)ch_round_up((size_t)context, CH_KV_CHUNK);
     plan->key_bytes = ch_kv_bytes(plan->kv, hp->key_dim, plan->capacity);

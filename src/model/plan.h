@@ -42,6 +42,7 @@ typedef struct ch_plan {
     ch_graph_config graph; // offsets filled in
     ch_graph_size size;
     ch_kv_type kv;
+    int32_t draft;                   // tokens guessed ahead at most
     int32_t capacity;                // positions of the KV cache: the context in whole chunks
     uint64_t scratch_bytes;          // per lane
     uint64_t key_bytes, value_bytes; // KV cache of one block and one KV head
