@@ -1,22 +1,25 @@
 // lanes: see lanes.h.
 #include "lanes.h"
 
-// How often a waiting lane looks before it sleeps. A look with its pause is 10 to 40 ns, so this is
-// some tens of microseconds: longer than most waits within a step, shorter than a time slice.
-enum { LANES_SPINS = 2000 };
+// How often a waiting lane looks before it sleeps. A look with its pause is 10 to 60 ns, so the
+// most is about 0.1 ms: longer than most waits within a step, shorter than a time slice. Where a
+// wait ends in sleep all the same, another lane has no core, and perhaps needs the one that is spun
+// on: the next waits look less often. Waits that end while looking bring patience back.
+enum { LANES_MOST_SPINS = 2000, LANES_LEAST_SPINS = 30 };
 
 // Waits until *word differs from `value`. The order "say that I sleep, then look again" here, and
 // "change the word, then see who sleeps" in lanes_change, both sequentially consistent, make sure
-// that no change is slept through.
-static void lanes_await(ch_lanes *lanes, const uint32_t *word, uint32_t value) {
-    for (int32_t i = 0; i < LANES_SPINS; i++) {
-        if (CH_LOAD_ACQUIRE(word) != value) return;
+// that no change is slept through. Returns whether it slept.
+static bool lanes_await(ch_lanes *lanes, const uint32_t *word, uint32_t value, int32_t spins) {
+    for (int32_t i = 0; i < spins; i++) {
+        if (CH_LOAD_ACQUIRE(word) != value) return false;
         ch_os_relax();
     }
     __atomic_add_fetch(&lanes->sleepers, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
         ch_os_gate_wait(&lanes->gate, word, value);
     __atomic_sub_fetch(&lanes->sleepers, 1, __ATOMIC_SEQ_CST);
+    return true;
 }
 
 static void lanes_change(ch_lanes *lanes, uint32_t *word) {
@@ -32,7 +35,11 @@ CH_FN void ch_lanes_barrier(ch_lanes *lanes) {
         CH_STORE_RELAXED(&lanes->arrived, 0u);
         lanes_change(lanes, &lanes->generation);
     } else {
-        lanes_await(lanes, &lanes->generation, generation);
+        int32_t spins = CH_LOAD_RELAXED(&lanes->spins);
+        bool slept = lanes_await(lanes, &lanes->generation, generation, spins);
+        int32_t next = slept ? spins / 4 : spins + spins / 8 + 1;
+        next = CH_MIN(CH_MAX(next, LANES_LEAST_SPINS), LANES_MOST_SPINS);
+        if (next != spins) CH_STORE_RELAXED(&lanes->spins, next);
     }
 }
 
@@ -41,7 +48,7 @@ static void lanes_main(void *user) {
     ch_lanes *lanes = lane->lanes;
     uint32_t seen = 0;
     for (;;) {
-        lanes_await(lanes, &lanes->run, seen);
+        lanes_await(lanes, &lanes->run, seen, LANES_MOST_SPINS);
         seen++;
         if (lanes->quit) return;
         lanes->fn(lanes->user, lane->index);
@@ -53,6 +60,7 @@ CH_FN bool ch_lanes_open(ch_lanes *lanes, ch_lane *lane, int32_t count) {
     memset(lanes, 0, sizeof *lanes);
     lanes->lane = lane;
     lanes->count = count;
+    lanes->spins = LANES_MOST_SPINS;
     if (!ch_os_gate_open(&lanes->gate)) return false;
     for (int32_t i = 1; i < count; i++) {
         lane[i].lanes = lanes;

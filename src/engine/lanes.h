@@ -33,6 +33,7 @@ struct ch_lanes {
     CH_ALIGNAS(64) uint32_t generation; // changes when a barrier opens
     CH_ALIGNAS(64) uint32_t arrived;    // lanes at the barrier
     CH_ALIGNAS(64) uint32_t sleepers;
+    int32_t spins; // how often to look before sleeping at a barrier
 };
 
 // `lane` is room for `count` lanes. False: the operating system gave no thread; nothing is left
