@@ -12,7 +12,9 @@
 //   add up   a transpose of the four rows' partial sums that adds as it goes
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 16 scales that one byte permutation per row brings to [block][row]
-// K types are the same, their sub-blocks taken as blocks; a super-block is two tiles.
+// K types are the same, their sub-blocks taken as blocks; a super-block is two tiles. Q2_K and Q3_K
+// have scales per 16 weights in integers: products are added in pairs of 16 bits, and vpdpwssd
+// multiplies those with scales while it adds them up to the four partial sums.
 //
 // Float types. Four rows at a time, 16 lanes each, as the canon has them.
 //
@@ -40,6 +42,9 @@
 typedef struct mv512_tile {
     __m512i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
     __m512 s0, s1, m0, m1; // s1, m1: of weights 16..31, where they have their own
+    // Q2_K and Q3_K: each row's scales of weights 0..15 (a) and 16..31 (b) times 256 in all words of
+    // a block's lane; and both of them as the words of [block][row].
+    __m512i a0, a1, a2, a3, b0, b1, b2, b3, both;
 } mv512_tile;
 
 // Four times 16 bytes, one to each 128-bit lane.
@@ -301,7 +306,7 @@ MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
 
 typedef struct mv512_super {
     __m512i scales, mins; // mins: of Q2_K alone, the others have them in `scales`
-    __m512 d, dmin;       // [any block][row]; d times 2^-24 where scales are signed
+    __m512 d, dmin;       // [any block][row]; d times what undoes the scales' place in a word
 } mv512_super;
 
 // Words at byte `at` of the four lanes, as floats.
@@ -336,7 +341,7 @@ MV512_FN void mv512_super_q2_k(const mv_rows *r, mv512_super *s) {
     v = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
     s->scales = _mm512_and_si512(v, _mm512_set1_epi8(15));
     s->mins = _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
-    s->d = mv512_super_d(end, 12);
+    s->d = _mm512_mul_ps(mv512_super_d(end, 12), _mm512_set1_ps(0x1p-8f));
     s->dmin = mv512_super_d(end, 14);
 }
 
@@ -354,7 +359,7 @@ MV512_FN void mv512_super_q3_k(const mv_rows *r, mv512_super *s) {
     a = _mm512_and_si512(_mm512_srlv_epi32(a, mv512_per_lane(0, 0, 4, 4)), _mm512_set1_epi8(15));
     a = mv512_or_and(a, _mm512_rolv_epi32(b, turn), _mm512_set1_epi8(48));
     s->scales = s->mins = _mm512_sub_epi8(a, _mm512_set1_epi8(32));
-    s->d = s->dmin = _mm512_mul_ps(mv512_super_d(v, 14), _mm512_set1_ps(0x1p-24f));
+    s->d = s->dmin = _mm512_mul_ps(mv512_super_d(v, 14), _mm512_set1_ps(0x1p-8f));
 }
 
 MV512_FN void mv512_super_q6_k(const mv_rows *r, mv512_super *s) {
@@ -395,6 +400,32 @@ MV512_FN __m512 mv512_super_floats(__m512i v, int lane, bool is_signed) {
     return _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(where, from, v));
 }
 
+// Row `row`'s scales of a 128-bit lane as words, times 256: the block's one in all of its lane.
+MV512_FN __m512i mv512_super_words(__m512i v, int lane, int row) {
+    const __m512i block = mv512_per_lane(0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+    const __m512i from = _mm512_add_epi8(block, _mm512_set1_epi8((char)(16 * lane + row)));
+    return _mm512_maskz_permutexvar_epi8(0xaaaaaaaaaaaaaaaaull, from, v);
+}
+
+// The integer scales of half a super-block.
+MV512_FN void mv512_super_whole(__m512i v, int half, mv512_tile *t) {
+    const int a = 2 * half, b = a + 1;
+    t->a0 = mv512_super_words(v, a, 0);
+    t->a1 = mv512_super_words(v, a, 1);
+    t->a2 = mv512_super_words(v, a, 2);
+    t->a3 = mv512_super_words(v, a, 3);
+    t->b0 = mv512_super_words(v, b, 0);
+    t->b1 = mv512_super_words(v, b, 1);
+    t->b2 = mv512_super_words(v, b, 2);
+    t->b3 = mv512_super_words(v, b, 3);
+    const __m512i from =
+        _mm512_set_epi32(0x1f1f0f0f, 0x1e1e0e0e, 0x1d1d0d0d, 0x1c1c0c0c, 0x1b1b0b0b, 0x1a1a0a0a,
+                         0x19190909, 0x18180808, 0x17170707, 0x16160606, 0x15150505, 0x14140404,
+                         0x13130303, 0x12120202, 0x11110101, 0x10100000);
+    t->both = _mm512_maskz_permutexvar_epi8(
+        0xaaaaaaaaaaaaaaaaull, _mm512_add_epi8(from, _mm512_set1_epi8((char)(16 * a))), v);
+}
+
 // Scales and minimums of half a super-block.
 MV512_FN void mv512_super_scales(ch_type type, const mv512_super *s, int half, mv512_tile *t) {
     const int lane = 2 * half;
@@ -402,10 +433,13 @@ MV512_FN void mv512_super_scales(ch_type type, const mv512_super *s, int half, m
         t->s0 = t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, false));
         t->m0 = t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->scales, lane + 1, false));
     } else if (type == CH_TYPE_Q2_K) {
-        t->s0 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, false));
-        t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, false));
+        mv512_super_whole(s->scales, half, t);
+        t->s0 = t->s1 = s->d;
         t->m0 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane, false));
         t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane + 1, false));
+    } else if (type == CH_TYPE_Q3_K) {
+        mv512_super_whole(s->scales, half, t);
+        t->s0 = t->s1 = t->m0 = t->m1 = s->d;
     } else {
         t->s0 = t->m0 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, true));
         t->s1 = t->m1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, true));
@@ -436,13 +470,35 @@ MV512_FN __m512i mv512_shuffle_odd(__m512i a, __m512i b) {
 }
 
 // Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1. A partial sum is at most 4 * 63 *
-// 127 = 32004 and fits 16 bits; two of them fit too where weights are below 8.
-MV512_FN __m512i mv512_add_halves(ch_type type, __m512i a0, __m512i a1, __m512i b0, __m512i b1) {
+// 127 = 32004 and fits 16 bits.
+MV512_FN __m512i mv512_add_halves(__m512i a0, __m512i a1, __m512i b0, __m512i b1) {
     const __m512i one = _mm512_set1_epi16(1);
     __m512i a = _mm512_madd_epi16(_mm512_packs_epi32(a0, a1), one);
     __m512i b = _mm512_madd_epi16(_mm512_packs_epi32(b0, b1), one);
-    if (type != CH_TYPE_Q6_K) return _mm512_madd_epi16(_mm512_packs_epi32(a, b), one);
     return _mm512_add_epi32(mv512_shuffle_even(a, b), mv512_shuffle_odd(a, b));
+}
+
+// Partial sums of a row's 32 weights in a block's lane, times the integer scales a and b of their
+// halves: |w| < 8, so that two products fit in 16 bits.
+MV512_FN __m512i mv512_dp_whole(__m512i lo, __m512i hi, __m512i a, __m512i b, __m512i x0,
+                                __m512i x1) {
+    return _mm512_dpwssd_epi32(_mm512_madd_epi16(_mm512_maddubs_epi16(lo, x0), a),
+                               _mm512_maddubs_epi16(hi, x1), b);
+}
+
+// The sums of Q2_K or Q3_K, times 256.
+MV512_FN __m512i mv512_sums_whole(const mv512_tile *t, const mv_column *x, unsigned bits,
+                                  __m512i lo, __m512i hi) {
+    __m512i sum = mv512_add4(mv512_dp_whole(t->lo0, t->hi0, t->a0, t->b0, lo, hi),
+                             mv512_dp_whole(t->lo1, t->hi1, t->a1, t->b1, lo, hi),
+                             mv512_dp_whole(t->lo2, t->hi2, t->a2, t->b2, lo, hi),
+                             mv512_dp_whole(t->lo3, t->hi3, t->a3, t->b3, lo, hi));
+    if (!bits) return sum;
+    // The column's sums of both halves of block j as words, in all of lane j.
+    const __m512i from = mv512_per_lane(0x00020000, 0x00060004, 0x000a0008, 0x000e000c);
+    __m512i s16 = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)x->s16));
+    __m512i zero = _mm512_madd_epi16(t->both, _mm512_permutexvar_epi16(from, s16));
+    return _mm512_sub_epi32(sum, _mm512_slli_epi32(zero, bits));
 }
 
 MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_column *x, __m512 acc) {
@@ -451,17 +507,17 @@ MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_colum
     __m512i x0 = _mm512_loadu_si512(x->q), x1 = _mm512_loadu_si512(x->q + 64);
     __m512i lo = _mm512_shuffle_i64x2(x0, x1, 0x88), hi = _mm512_shuffle_i64x2(x0, x1, 0xdd);
     __m512 u;
-    if (mv_halves(type)) {
-        __m512i ab = mv512_add_halves(type, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
+    if (mv_whole(type)) {
+        u = _mm512_mul_ps(t->s0, _mm512_cvtepi32_ps(mv512_sums_whole(t, x, bits, lo, hi)));
+    } else if (mv_halves(type)) { // Q6_K
+        __m512i ab = mv512_add_halves(mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
                                       mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
-        __m512i cd = mv512_add_halves(type, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
+        __m512i cd = mv512_add_halves(mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
                                       mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
         __m512i t0 = mv512_shuffle_even(ab, cd), t1 = mv512_shuffle_odd(ab, cd);
-        if (bits) {
-            const int32_t *sum = x->s16;
-            t0 = _mm512_sub_epi32(t0, _mm512_slli_epi32(mv512_spread2_int(sum, 0), bits));
-            t1 = _mm512_sub_epi32(t1, _mm512_slli_epi32(mv512_spread2_int(sum, 1), bits));
-        }
+        const int32_t *sum = x->s16;
+        t0 = _mm512_sub_epi32(t0, _mm512_slli_epi32(mv512_spread2_int(sum, 0), bits));
+        t1 = _mm512_sub_epi32(t1, _mm512_slli_epi32(mv512_spread2_int(sum, 1), bits));
         u = _mm512_mul_ps(t->s0, _mm512_cvtepi32_ps(t0));
         u = _mm512_fmadd_ps(t->s1, _mm512_cvtepi32_ps(t1), u);
     } else {
