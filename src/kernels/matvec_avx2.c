@@ -17,8 +17,8 @@
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 8 scales that interleaving brings to [block][row]
 // K types are the same, their sub-blocks taken as blocks; a super-block is four tiles. Q2_K and Q3_K
-// have scales per 16 weights in integers: products are added in pairs of 16 bits, and vpmaddwd
-// multiplies those with scales while it adds them up to the four partial sums.
+// have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a vpmaddwd of
+// the adding up multiplies them with their scales.
 //
 // Float types. Four rows at a time, 16 lanes each in two registers, as the canon has them.
 //
@@ -39,9 +39,9 @@
 typedef struct mv2_tile {
     __m256i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
     __m256 s0, s1, m0, m1; // s1, m1: of weights 16..31, where they have their own
-    // Q2_K and Q3_K: each row's scales of weights 0..15 (a) and 16..31 (b) times 256 in all words of
-    // a block's lane; and both of them, as they are, as the words of [block][row].
-    __m256i a0, a1, a2, a3, b0, b1, b2, b3, both;
+    // Q2_K and Q3_K: integer scales as words: [block][row][h][twice] of rows 0, 1 and of rows 2, 3;
+    // and [block][row][h].
+    __m256i k01, k23, both;
 } mv2_tile;
 
 MV2_FN __m128i mv2_load(const void *p) {
@@ -232,8 +232,7 @@ MV2_FN void mv2_scales(ch_type type, const mv_rows *r, int u, mv2_tile *t) {
 
 typedef struct mv2_super {
     __m128i a0, b0, a1, b1; // [block][row] of half 0: scales (or h 0), minimums (or h 1); of half 1
-    __m256i r01, r23;       // what they come from: the rows' 16 bytes
-    __m256 d, dmin;         // [any block][row]; d / 256 for Q2_K and Q3_K
+    __m256 d, dmin;         // [any block][row]
 } mv2_super;
 
 MV2_FN __m256i mv2_super_45k(__m256i v) {
@@ -309,10 +308,6 @@ MV2_FN void mv2_super_read(ch_type type, const mv_rows *r, mv2_super *s) {
     s->d =
         mv_has_min(type) ? _mm256_permute2f128_ps(d, d, 0x00) : _mm256_permute2f128_ps(d, d, 0x11);
     s->dmin = _mm256_permute2f128_ps(d, d, 0x11);
-    if (!mv_whole(type)) return;
-    s->r01 = type == CH_TYPE_Q2_K ? _mm256_and_si256(r01, _mm256_set1_epi8(15)) : r01;
-    s->r23 = type == CH_TYPE_Q2_K ? _mm256_and_si256(r23, _mm256_set1_epi8(15)) : r23;
-    s->d = _mm256_mul_ps(s->d, _mm256_set1_ps(0x1p-8f));
 }
 
 // Eight bytes as floats.
@@ -324,23 +319,11 @@ MV2_FN __m256 mv2_bytes_s(__m128i v) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v));
 }
 
-// A row's scales of both halves of tile u's blocks as words, times 256, from the row's 16 bytes in
-// each lane.
-MV2_FN void mv2_super_words(__m256i v, int u, __m256i *a, __m256i *b) {
-    const int at = u / 2 * 8 + u % 2 * 2; // of block 0; 0x80 gives zero
-    const __m256i from =
-        _mm256_add_epi8(mv2_per_lane(0x00800080, 0x01800180),
-                        _mm256_set1_epi16((int16_t)(at * 256)));
-    *a = _mm256_shuffle_epi8(v, from);
-    *b = _mm256_shuffle_epi8(v, _mm256_add_epi8(from, _mm256_set1_epi16(4 * 256)));
-}
-
-// The integer scales of tile u.
-MV2_FN void mv2_super_whole(const mv2_super *s, int u, mv2_tile *t) {
-    mv2_super_words(_mm256_permute4x64_epi64(s->r01, 0x44), u, &t->a0, &t->b0);
-    mv2_super_words(_mm256_permute4x64_epi64(s->r01, 0xee), u, &t->a1, &t->b1);
-    mv2_super_words(_mm256_permute4x64_epi64(s->r23, 0x44), u, &t->a2, &t->b2);
-    mv2_super_words(_mm256_permute4x64_epi64(s->r23, 0xee), u, &t->a3, &t->b3);
+// Integer scales of a tile: eight bytes of weights 0..15 and eight of weights 16..31.
+MV2_FN void mv2_super_whole(__m128i a, __m128i b, mv2_tile *t) {
+    t->both = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
+    t->k01 = _mm256_unpacklo_epi16(t->both, t->both);
+    t->k23 = _mm256_unpackhi_epi16(t->both, t->both);
 }
 
 // Scales and minimums of tile u of a super-block.
@@ -355,15 +338,14 @@ MV2_FN void mv2_super_scales(ch_type type, const mv2_super *s, int u, mv2_tile *
         t->m0 = t->m1 = _mm256_mul_ps(s->dmin, mv2_bytes_u(b));
     } else if (type == CH_TYPE_Q2_K) {
         const __m128i low = _mm_set1_epi8(15);
-        mv2_super_whole(s, u, t);
+        mv2_super_whole(_mm_and_si128(a, low), _mm_and_si128(b, low), t);
         t->s0 = t->s1 = s->d;
         a = _mm_and_si128(_mm_srli_epi16(a, 4), low);
         b = _mm_and_si128(_mm_srli_epi16(b, 4), low);
         t->m0 = _mm256_mul_ps(s->dmin, mv2_bytes_u(a));
         t->m1 = _mm256_mul_ps(s->dmin, mv2_bytes_u(b));
     } else if (type == CH_TYPE_Q3_K) {
-        mv2_super_whole(s, u, t);
-        t->both = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
+        mv2_super_whole(a, b, t);
         t->s0 = t->s1 = t->m0 = t->m1 = s->d;
     } else {
         t->s0 = t->m0 = _mm256_mul_ps(s->d, mv2_bytes_s(a));
@@ -419,45 +401,42 @@ MV2_FN __m256i mv2_odd(__m256i a, __m256i b) {
         _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0xdd));
 }
 
-// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1. A partial sum is at most 4 * 63 *
+// The partial sums of two halves, added in pairs: h0, h0, h1, h1. A partial sum is at most 4 * 63 *
 // 127 = 32004 and fits 16 bits.
+MV2_FN __m256i mv2_add_pairs(__m256i h0, __m256i h1) {
+    return _mm256_madd_epi16(_mm256_packs_epi32(h0, h1), _mm256_set1_epi16(1));
+}
+
+// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1.
 MV2_FN __m256i mv2_add_halves(__m256i a0, __m256i a1, __m256i b0, __m256i b1) {
-    const __m256i one = _mm256_set1_epi16(1);
-    __m256i a = _mm256_madd_epi16(_mm256_packs_epi32(a0, a1), one);
-    __m256i b = _mm256_madd_epi16(_mm256_packs_epi32(b0, b1), one);
+    __m256i a = mv2_add_pairs(a0, a1), b = mv2_add_pairs(b0, b1);
     return _mm256_add_epi32(mv2_even(a, b), mv2_odd(a, b));
+}
+
+// The same times scales. Weights are below 8: what is added fits 16 bits once more.
+MV2_FN __m256i mv2_scale_halves(__m256i scales, __m256i a0, __m256i a1, __m256i b0, __m256i b1) {
+    return _mm256_madd_epi16(_mm256_packs_epi32(mv2_add_pairs(a0, a1), mv2_add_pairs(b0, b1)),
+                             scales);
 }
 
 MV2_FN __m256i mv2_less(__m256i t, __m256i sum, int bits) {
     return _mm256_sub_epi32(t, _mm256_slli_epi32(sum, bits));
 }
 
-// acc + two products of words a lane; see mv2_dpbusd.
-MV2_FN __m256i mv2_dpwssd(bool vnni, __m256i acc, __m256i a, __m256i b) {
-    if (!vnni) return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
-    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b));
-    return acc;
-}
-
-// Partial sums of a row's 32 weights in a block's lane, times the integer scales a and b of their
-// halves: |w| < 8, so that two products fit in 16 bits.
-MV2_FN __m256i mv2_dot_whole(bool vnni, __m256i lo, __m256i hi, __m256i a, __m256i b, __m256i x0,
-                             __m256i x1) {
-    return mv2_dpwssd(vnni, _mm256_madd_epi16(_mm256_maddubs_epi16(lo, x0), a),
-                      _mm256_maddubs_epi16(hi, x1), b);
-}
-
-// The sums of Q2_K or Q3_K, times 256.
+// The sums of Q2_K or Q3_K.
 MV2_FN __m256i mv2_sums_whole(bool vnni, const mv2_tile *t, const mv_column *x, int bits,
                               __m256i lo, __m256i hi) {
-    __m256i sum = mv2_add4(mv2_dot_whole(vnni, t->lo0, t->hi0, t->a0, t->b0, lo, hi),
-                           mv2_dot_whole(vnni, t->lo1, t->hi1, t->a1, t->b1, lo, hi),
-                           mv2_dot_whole(vnni, t->lo2, t->hi2, t->a2, t->b2, lo, hi),
-                           mv2_dot_whole(vnni, t->lo3, t->hi3, t->a3, t->b3, lo, hi));
+    __m256i ab =
+        mv2_scale_halves(t->k01, mv2_dot16(vnni, t->lo0, lo), mv2_dot16(vnni, t->hi0, hi),
+                         mv2_dot16(vnni, t->lo1, lo), mv2_dot16(vnni, t->hi1, hi));
+    __m256i cd =
+        mv2_scale_halves(t->k23, mv2_dot16(vnni, t->lo2, lo), mv2_dot16(vnni, t->hi2, hi),
+                         mv2_dot16(vnni, t->lo3, lo), mv2_dot16(vnni, t->hi3, hi));
+    __m256i sum = _mm256_add_epi32(mv2_even(ab, cd), mv2_odd(ab, cd));
     if (!bits) return sum;
     // The column's sums of both halves of block j as words, in all of lane j.
     __m256i s16 = _mm256_shuffle_epi8(mv2_twice(x->s16), mv2_per_lane(0x05040100, 0x0d0c0908));
-    return mv2_less(sum, _mm256_madd_epi16(t->both, s16), 8 + bits);
+    return mv2_less(sum, _mm256_madd_epi16(t->both, s16), bits);
 }
 
 MV2_FN __m256 mv2_multiply(ch_type type, bool vnni, const mv2_tile *t, const mv_column *x,

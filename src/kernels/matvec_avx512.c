@@ -13,8 +13,8 @@
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 16 scales that one byte permutation per row brings to [block][row]
 // K types are the same, their sub-blocks taken as blocks; a super-block is two tiles. Q2_K and Q3_K
-// have scales per 16 weights in integers: products are added in pairs of 16 bits, and vpdpwssd
-// multiplies those with scales while it adds them up to the four partial sums.
+// have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a vpmaddwd of
+// the adding up multiplies them with their scales.
 //
 // Float types. Four rows at a time, 16 lanes each, as the canon has them.
 //
@@ -42,9 +42,9 @@
 typedef struct mv512_tile {
     __m512i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
     __m512 s0, s1, m0, m1; // s1, m1: of weights 16..31, where they have their own
-    // Q2_K and Q3_K: each row's scales of weights 0..15 (a) and 16..31 (b) times 256 in all words of
-    // a block's lane; and both of them as the words of [block][row].
-    __m512i a0, a1, a2, a3, b0, b1, b2, b3, both;
+    // Q2_K and Q3_K: integer scales times 256, as words: [block][row][h][twice] of rows 0, 1 and of
+    // rows 2, 3; and [block][row][h].
+    __m512i k01, k23, both;
 } mv512_tile;
 
 // Four times 16 bytes, one to each 128-bit lane.
@@ -400,30 +400,26 @@ MV512_FN __m512 mv512_super_floats(__m512i v, int lane, bool is_signed) {
     return _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(where, from, v));
 }
 
-// Row `row`'s scales of a 128-bit lane as words, times 256: the block's one in all of its lane.
-MV512_FN __m512i mv512_super_words(__m512i v, int lane, int row) {
-    const __m512i block = mv512_per_lane(0, 0x04040404, 0x08080808, 0x0c0c0c0c);
-    const __m512i from = _mm512_add_epi8(block, _mm512_set1_epi8((char)(16 * lane + row)));
+// The bytes of [h][block][row] from 128-bit lane `lane` on that `from` picks, times 256, as words.
+MV512_FN __m512i mv512_super_words(__m512i v, int lane, __m512i from) {
+    from = _mm512_add_epi8(from, _mm512_set1_epi8((char)(16 * lane)));
     return _mm512_maskz_permutexvar_epi8(0xaaaaaaaaaaaaaaaaull, from, v);
 }
 
 // The integer scales of half a super-block.
 MV512_FN void mv512_super_whole(__m512i v, int half, mv512_tile *t) {
-    const int a = 2 * half, b = a + 1;
-    t->a0 = mv512_super_words(v, a, 0);
-    t->a1 = mv512_super_words(v, a, 1);
-    t->a2 = mv512_super_words(v, a, 2);
-    t->a3 = mv512_super_words(v, a, 3);
-    t->b0 = mv512_super_words(v, b, 0);
-    t->b1 = mv512_super_words(v, b, 1);
-    t->b2 = mv512_super_words(v, b, 2);
-    t->b3 = mv512_super_words(v, b, 3);
-    const __m512i from =
+    // The four words of a row and a block.
+    const __m512i from = _mm512_set_epi32(0x1d1d1d1d, 0x0d0d0d0d, 0x1c1c1c1c, 0x0c0c0c0c,
+                                          0x19191919, 0x09090909, 0x18181818, 0x08080808,
+                                          0x15151515, 0x05050505, 0x14141414, 0x04040404,
+                                          0x11111111, 0x01010101, 0x10101010, 0);
+    const __m512i pairs =
         _mm512_set_epi32(0x1f1f0f0f, 0x1e1e0e0e, 0x1d1d0d0d, 0x1c1c0c0c, 0x1b1b0b0b, 0x1a1a0a0a,
                          0x19190909, 0x18180808, 0x17170707, 0x16160606, 0x15150505, 0x14140404,
                          0x13130303, 0x12120202, 0x11110101, 0x10100000);
-    t->both = _mm512_maskz_permutexvar_epi8(
-        0xaaaaaaaaaaaaaaaaull, _mm512_add_epi8(from, _mm512_set1_epi8((char)(16 * a))), v);
+    t->k01 = mv512_super_words(v, 2 * half, from);
+    t->k23 = mv512_super_words(v, 2 * half, _mm512_add_epi8(from, _mm512_set1_epi8(2)));
+    t->both = mv512_super_words(v, 2 * half, pairs);
 }
 
 // Scales and minimums of half a super-block.
@@ -469,36 +465,42 @@ MV512_FN __m512i mv512_shuffle_odd(__m512i a, __m512i b) {
         _mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), 0xdd));
 }
 
-// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1. A partial sum is at most 4 * 63 *
+// The partial sums of two halves, added in pairs: h0, h0, h1, h1. A partial sum is at most 4 * 63 *
 // 127 = 32004 and fits 16 bits.
+MV512_FN __m512i mv512_add_pairs(__m512i h0, __m512i h1) {
+    return _mm512_madd_epi16(_mm512_packs_epi32(h0, h1), _mm512_set1_epi16(1));
+}
+
+// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1.
 MV512_FN __m512i mv512_add_halves(__m512i a0, __m512i a1, __m512i b0, __m512i b1) {
-    const __m512i one = _mm512_set1_epi16(1);
-    __m512i a = _mm512_madd_epi16(_mm512_packs_epi32(a0, a1), one);
-    __m512i b = _mm512_madd_epi16(_mm512_packs_epi32(b0, b1), one);
+    __m512i a = mv512_add_pairs(a0, a1), b = mv512_add_pairs(b0, b1);
     return _mm512_add_epi32(mv512_shuffle_even(a, b), mv512_shuffle_odd(a, b));
 }
 
-// Partial sums of a row's 32 weights in a block's lane, times the integer scales a and b of their
-// halves: |w| < 8, so that two products fit in 16 bits.
-MV512_FN __m512i mv512_dp_whole(__m512i lo, __m512i hi, __m512i a, __m512i b, __m512i x0,
-                                __m512i x1) {
-    return _mm512_dpwssd_epi32(_mm512_madd_epi16(_mm512_maddubs_epi16(lo, x0), a),
-                               _mm512_maddubs_epi16(hi, x1), b);
+// The same times scales. Weights are below 8: what is added fits 16 bits once more.
+MV512_FN __m512i mv512_scale_halves(__m512i scales, __m512i a0, __m512i a1, __m512i b0,
+                                    __m512i b1) {
+    __m512i both = _mm512_packs_epi32(mv512_add_pairs(a0, a1), mv512_add_pairs(b0, b1));
+    return _mm512_madd_epi16(both, scales);
 }
 
 // The sums of Q2_K or Q3_K, times 256.
 MV512_FN __m512i mv512_sums_whole(const mv512_tile *t, const mv_column *x, unsigned bits,
                                   __m512i lo, __m512i hi) {
-    __m512i sum = mv512_add4(mv512_dp_whole(t->lo0, t->hi0, t->a0, t->b0, lo, hi),
-                             mv512_dp_whole(t->lo1, t->hi1, t->a1, t->b1, lo, hi),
-                             mv512_dp_whole(t->lo2, t->hi2, t->a2, t->b2, lo, hi),
-                             mv512_dp_whole(t->lo3, t->hi3, t->a3, t->b3, lo, hi));
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i ab =
+        mv512_scale_halves(t->k01, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
+                           mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
+    __m512i cd =
+        mv512_scale_halves(t->k23, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
+                           mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
+    __m512i sum = _mm512_add_epi32(mv512_shuffle_even(ab, cd), mv512_shuffle_odd(ab, cd));
     if (!bits) return sum;
     // The column's sums of both halves of block j as words, in all of lane j.
     const __m512i from = mv512_per_lane(0x00020000, 0x00060004, 0x000a0008, 0x000e000c);
     __m512i s16 = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)x->s16));
-    __m512i zero = _mm512_madd_epi16(t->both, _mm512_permutexvar_epi16(from, s16));
-    return _mm512_sub_epi32(sum, _mm512_slli_epi32(zero, bits));
+    __m512i less = _mm512_madd_epi16(t->both, _mm512_permutexvar_epi16(from, s16));
+    return _mm512_sub_epi32(sum, _mm512_slli_epi32(less, bits));
 }
 
 MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_column *x, __m512 acc) {
