@@ -16,9 +16,9 @@
 //   add up   a transpose of the four rows' partial sums that adds as it goes
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 8 scales that interleaving brings to [block][row]
-// K types are the same, their sub-blocks taken as blocks; a super-block is four tiles. Q2_K and Q3_K
-// have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a vpmaddwd of
-// the adding up multiplies them with their scales.
+// K types are the same, their sub-blocks taken as blocks; a super-block is four tiles. Q2_K and
+// Q3_K have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a
+// vpmaddwd of the adding up multiplies them with their scales.
 //
 // Float types. Four rows at a time, 16 lanes each in two registers, as the canon has them.
 //
@@ -426,12 +426,10 @@ MV2_FN __m256i mv2_less(__m256i t, __m256i sum, int bits) {
 // The sums of Q2_K or Q3_K.
 MV2_FN __m256i mv2_sums_whole(bool vnni, const mv2_tile *t, const mv_column *x, int bits,
                               __m256i lo, __m256i hi) {
-    __m256i ab =
-        mv2_scale_halves(t->k01, mv2_dot16(vnni, t->lo0, lo), mv2_dot16(vnni, t->hi0, hi),
-                         mv2_dot16(vnni, t->lo1, lo), mv2_dot16(vnni, t->hi1, hi));
-    __m256i cd =
-        mv2_scale_halves(t->k23, mv2_dot16(vnni, t->lo2, lo), mv2_dot16(vnni, t->hi2, hi),
-                         mv2_dot16(vnni, t->lo3, lo), mv2_dot16(vnni, t->hi3, hi));
+    __m256i ab = mv2_scale_halves(t->k01, mv2_dot16(vnni, t->lo0, lo), mv2_dot16(vnni, t->hi0, hi),
+                                  mv2_dot16(vnni, t->lo1, lo), mv2_dot16(vnni, t->hi1, hi));
+    __m256i cd = mv2_scale_halves(t->k23, mv2_dot16(vnni, t->lo2, lo), mv2_dot16(vnni, t->hi2, hi),
+                                  mv2_dot16(vnni, t->lo3, lo), mv2_dot16(vnni, t->hi3, hi));
     __m256i sum = _mm256_add_epi32(mv2_even(ab, cd), mv2_odd(ab, cd));
     if (!bits) return sum;
     // The column's sums of both halves of block j as words, in all of lane j.

@@ -13,8 +13,8 @@
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 16 scales that one byte permutation per row brings to [block][row]
 // K types are the same, their sub-blocks taken as blocks; a super-block is two tiles. Q2_K and Q3_K
-// have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a vpmaddwd of
-// the adding up multiplies them with their scales.
+// have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a vpmaddwd
+// of the adding up multiplies them with their scales.
 //
 // Float types. Four rows at a time, 16 lanes each, as the canon has them.
 //
@@ -409,10 +409,10 @@ MV512_FN __m512i mv512_super_words(__m512i v, int lane, __m512i from) {
 // The integer scales of half a super-block.
 MV512_FN void mv512_super_whole(__m512i v, int half, mv512_tile *t) {
     // The four words of a row and a block.
-    const __m512i from = _mm512_set_epi32(0x1d1d1d1d, 0x0d0d0d0d, 0x1c1c1c1c, 0x0c0c0c0c,
-                                          0x19191919, 0x09090909, 0x18181818, 0x08080808,
-                                          0x15151515, 0x05050505, 0x14141414, 0x04040404,
-                                          0x11111111, 0x01010101, 0x10101010, 0);
+    const __m512i from =
+        _mm512_set_epi32(0x1d1d1d1d, 0x0d0d0d0d, 0x1c1c1c1c, 0x0c0c0c0c, 0x19191919, 0x09090909,
+                         0x18181818, 0x08080808, 0x15151515, 0x05050505, 0x14141414, 0x04040404,
+                         0x11111111, 0x01010101, 0x10101010, 0);
     const __m512i pairs =
         _mm512_set_epi32(0x1f1f0f0f, 0x1e1e0e0e, 0x1d1d0d0d, 0x1c1c0c0c, 0x1b1b0b0b, 0x1a1a0a0a,
                          0x19190909, 0x18180808, 0x17170707, 0x16160606, 0x15150505, 0x14140404,
@@ -488,12 +488,10 @@ MV512_FN __m512i mv512_scale_halves(__m512i scales, __m512i a0, __m512i a1, __m5
 MV512_FN __m512i mv512_sums_whole(const mv512_tile *t, const mv_column *x, unsigned bits,
                                   __m512i lo, __m512i hi) {
     const __m512i zero = _mm512_setzero_si512();
-    __m512i ab =
-        mv512_scale_halves(t->k01, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
-                           mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
-    __m512i cd =
-        mv512_scale_halves(t->k23, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
-                           mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
+    __m512i ab = mv512_scale_halves(t->k01, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
+                                    mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
+    __m512i cd = mv512_scale_halves(t->k23, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
+                                    mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
     __m512i sum = _mm512_add_epi32(mv512_shuffle_even(ab, cd), mv512_shuffle_odd(ab, cd));
     if (!bits) return sum;
     // The column's sums of both halves of block j as words, in all of lane j.

@@ -6,10 +6,10 @@
 //
 // Layout of a group: q[2i] and q[2i + 1] are the weights 0..15 and 16..31 of block i; lane i of
 // scale[h] and offset[h] belongs to half h of block i. Types with one scale per block fill [0]
-// only. So do Q2_K and Q3_K, with d: their scales per half are the integers `times`, which
-// sums are multiplied with (lane i of times[h]) or weights (byte j: those of q[j]).
-//  Q4_0 gives its weights times 16 (the nibble stays in the upper half of the byte: one
-// operation less); nn_traits.shift says so, and the sum is divided as it becomes a float, exactly.
+// only. So do Q2_K and Q3_K, with d: their scales per half are the integers `times`, which multiply
+// either sums (lane i of times[h]) or weights (lane j of times8: those of q[j]). Q4_0 gives its
+// weights times 16 (the nibble stays in the upper half of the byte: one operation less);
+// nn_traits.shift says so, and the sum is divided as it becomes a float, exactly.
 //
 // Invariants: reads no byte outside of the four blocks, or of the 256-weight block, it is given.
 #ifndef CH_NEON_H
