@@ -76,6 +76,9 @@ GM_TARGET CH_FORCE_INLINE __m256i gm256_sub(__m256i a, __m256i b) {
 GM_TARGET CH_FORCE_INLINE __m256i gm256_mul_i(__m256i a, __m256i b) {
     return _mm256_mullo_epi32(a, b);
 }
+GM_TARGET CH_FORCE_INLINE __m256i gm256_mul_16(__m256i a, __m256i b) {
+    return _mm256_mullo_epi16(a, b);
+}
 GM_TARGET CH_FORCE_INLINE __m256i gm256_sub_8(__m256i a, __m256i b) {
     return _mm256_sub_epi8(a, b);
 }
@@ -149,6 +152,12 @@ GM_TARGET CH_FORCE_INLINE void gm256_chunk(const uint8_t *const *CH_RESTRICT row
 
 #include "gemm_panel_template.h"
 
+GM_TARGET static CH_NOINLINE bool gm256_convert_q3_k_apart(const uint8_t *const *CH_RESTRICT rows,
+                                                           int32_t k, uint8_t *record,
+                                                           size_t step) {
+    return gm256_convert_3k(rows, k, record, step, false);
+}
+
 // ---- tiles with vpmaddubsw
 
 #define GT(name)   gm256_##name
@@ -206,8 +215,8 @@ GT_TILE(sums8, GM256_SUMS(8))
 GT_TILE(sums8_offsets, GM256_SUMS(8) | GM_OFFSETS)
 GT_TILE(sums4, GM256_SUMS(4))
 GT_TILE(sums4_offsets, GM256_SUMS(4) | GM_OFFSETS)
-GT_TILE(sums4_halves, GM256_SUMS(4) | GM_HALVES)
-GT_TILE(sums4_both, GM256_SUMS(4) | GM_HALVES | GM_OFFSETS)
+GT_TILE(sums4_times, GM256_SUMS(4) | GM_HALVES | GM_TIMES)
+GT_TILE(sums2_offsets16, GM256_SUMS(2) | GM_OFFSETS16)
 GT_TILE(sums2_halves, GM256_SUMS(2) | GM_HALVES)
 GT_TILE(signs, GM256_SUMS(1))
 
@@ -216,8 +225,8 @@ GT_TYPE(q4_1, avx2, sums8_offsets, 0, GM256_SUMS(8) | GM_OFFSETS)
 GT_TYPE(q5_0, avx2, sums4, 16, GM256_SUMS(4))
 GT_TYPE(q5_1, avx2, sums4_offsets, 0, GM256_SUMS(4) | GM_OFFSETS)
 GT_TYPE(q8_0, avx2, signs, 0, GM256_SUMS(1))
-GT_TYPE(q2_k, avx2, sums4_both, 0, GM256_SUMS(4) | GM_HALVES | GM_OFFSETS)
-GT_TYPE(q3_k, avx2, sums4_halves, 4, GM256_SUMS(4) | GM_HALVES)
+GT_TYPE(q2_k, avx2, sums2_offsets16, 0, GM256_SUMS(2) | GM_OFFSETS16)
+GT_TYPE_AS(q3_k, q3_k_apart, avx2, sums4_times, 4, GM256_SUMS(4) | GM_HALVES | GM_TIMES)
 GT_TYPE(q4_k, avx2, sums8_offsets, 0, GM256_SUMS(8) | GM_OFFSETS)
 GT_TYPE(q5_k, avx2, sums4_offsets, 0, GM256_SUMS(4) | GM_OFFSETS)
 GT_TYPE(q6_k, avx2, sums2_halves, 32, GM256_SUMS(2) | GM_HALVES)
@@ -256,15 +265,15 @@ GT_TARGET CH_FORCE_INLINE void gmvnni_steps(__m256i *t, const uint8_t *w, const 
 GT_TILE(plain, 0)
 GT_TILE(offsets, GM_OFFSETS)
 GT_TILE(halves, GM_HALVES)
-GT_TILE(both, GM_HALVES | GM_OFFSETS)
+GT_TILE(offsets16, GM_OFFSETS16)
 
 GT_TYPE(q4_0, avxvnni, plain, 8, 0)
 GT_TYPE(q4_1, avxvnni, offsets, 0, GM_OFFSETS)
 GT_TYPE(q5_0, avxvnni, plain, 16, 0)
 GT_TYPE(q5_1, avxvnni, offsets, 0, GM_OFFSETS)
 GT_TYPE(q8_0, avxvnni, plain, 128, 0)
-GT_TYPE(q2_k, avxvnni, both, 0, GM_HALVES | GM_OFFSETS)
-GT_TYPE(q3_k, avxvnni, halves, 4, GM_HALVES)
+GT_TYPE(q2_k, avxvnni, offsets16, 0, GM_OFFSETS16)
+GT_TYPE(q3_k, avxvnni, plain, 124, 0)
 GT_TYPE(q4_k, avxvnni, offsets, 0, GM_OFFSETS)
 GT_TYPE(q5_k, avxvnni, offsets, 0, GM_OFFSETS)
 GT_TYPE(q6_k, avxvnni, halves, 32, GM_HALVES)

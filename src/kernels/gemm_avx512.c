@@ -73,6 +73,9 @@ GM_TARGET CH_FORCE_INLINE __m512i gm512_sub(__m512i a, __m512i b) {
 GM_TARGET CH_FORCE_INLINE __m512i gm512_mul_i(__m512i a, __m512i b) {
     return _mm512_mullo_epi32(a, b);
 }
+GM_TARGET CH_FORCE_INLINE __m512i gm512_mul_16(__m512i a, __m512i b) {
+    return _mm512_mullo_epi16(a, b);
+}
 GM_TARGET CH_FORCE_INLINE __m512i gm512_sub_8(__m512i a, __m512i b) {
     return _mm512_sub_epi8(a, b);
 }
@@ -178,15 +181,15 @@ GM_TARGET CH_FORCE_INLINE void gm512_steps(__m512i *t, const uint8_t *w, const i
 GT_TILE(plain, 0)
 GT_TILE(offsets, GM_OFFSETS)
 GT_TILE(halves, GM_HALVES)
-GT_TILE(both, GM_HALVES | GM_OFFSETS)
+GT_TILE(offsets16, GM_OFFSETS16)
 
 GT_TYPE(q4_0, avx512, plain, 8, 0)
 GT_TYPE(q4_1, avx512, offsets, 0, GM_OFFSETS)
 GT_TYPE(q5_0, avx512, plain, 16, 0)
 GT_TYPE(q5_1, avx512, offsets, 0, GM_OFFSETS)
 GT_TYPE(q8_0, avx512, plain, 128, 0)
-GT_TYPE(q2_k, avx512, both, 0, GM_HALVES | GM_OFFSETS)
-GT_TYPE(q3_k, avx512, halves, 4, GM_HALVES)
+GT_TYPE(q2_k, avx512, offsets16, 0, GM_OFFSETS16)
+GT_TYPE(q3_k, avx512, plain, 124, 0)
 GT_TYPE(q4_k, avx512, offsets, 0, GM_OFFSETS)
 GT_TYPE(q5_k, avx512, offsets, 0, GM_OFFSETS)
 GT_TYPE(q6_k, avx512, halves, 32, GM_HALVES)

@@ -13,7 +13,8 @@
 // a column, a lane a row. smmla multiplies two rows with two columns, eight k at once; the columns
 // are brought into the order that it wants, [k / 8][8 columns][8], once for all rows. Nothing is
 // summed across lanes. Per 32 weights of a tile: 64 sdot or 32 smmla, and 24 float operations (40
-// where scales are per 16).
+// where scales are per 16). Where those are integers, the strip holds weights times minus scale:
+// -128..124 for Q3_K, where scale times weight may be 128. The sums change sign in turn.
 //
 // A tile visits the blocks 0, 4, 8, ... first, then 2, 6, ..., 1, 5, ..., 3, 7, ...: the float
 // accumulators of one of the canon's acc[b % 4] stay in registers, and still each cache line is
@@ -29,11 +30,17 @@ typedef struct gmn_strip {
     float *scale[2], *offset[2];
 } gmn_strip;
 
+// The tile multiplies each half's sum with a scale of its own.
+CH_FORCE_INLINE bool gmn_two_scales(const nn_traits *type) {
+    return type->halves && !type->whole;
+}
+
 // Strip number i of the scratch memory. Arrays that the type has no use for take no room.
 CH_FORCE_INLINE gmn_strip gmn_strip_at(const nn_traits *type, uint8_t *scratch, int32_t k,
                                        size_t i) {
-    size_t kp = (size_t)ch_q8_padded(k), floats = kp / 32 * 4, halves = type->halves ? 2 : 1;
-    size_t arrays = type->offsets ? 2 * halves : halves;
+    size_t kp = (size_t)ch_q8_padded(k), floats = kp / 32 * 4;
+    size_t halves = gmn_two_scales(type) ? 2 : 1, offsets = type->halves ? 2 : 1;
+    size_t arrays = type->offsets ? halves + offsets : halves;
     uint8_t *p = scratch + i * (4 * kp + arrays * floats * sizeof(float));
     float *scale = (float *)(void *)(p + 4 * kp), *offset = scale + halves * floats;
     gmn_strip s = {(int8_t *)p, {scale, scale + floats}, {offset, offset + floats}};
@@ -69,14 +76,24 @@ CH_FORCE_INLINE void gmn_store(const gmn_strip *s, const nn_traits *type, bool i
     CH_UNROLL
     for (int i = 0; i < 8; i++) {
         int8x16_t q[4] = {rows[0].q[i], rows[1].q[i], rows[2].q[i], rows[3].q[i]};
+        CH_UNROLL
+        for (int r = 0; r < 4; r++) {
+            if (!type->whole) break;
+            uint8x8_t minus = vreinterpret_u8_s8(vneg_s8(rows[r].times8));
+            uint8x16_t all = vcombine_u8(minus, minus);
+            int8x16_t times = vreinterpretq_s8_u8(vqtbl1q_u8(all, vdupq_n_u8((uint8_t)i)));
+            q[r] = vmulq_s8(q[r], times);
+        }
         gmn_store16(s->q + 512 * (size_t)g + 64 * i, q, i8mm);
     }
     CH_UNROLL
     for (int h = 0; h < 2; h++) {
         if (h == 1 && !type->halves) break;
-        float32x4x4_t scale = {
-            {rows[0].scale[h], rows[1].scale[h], rows[2].scale[h], rows[3].scale[h]}};
-        vst4q_f32(s->scale[h] + 16 * (size_t)g, scale);
+        if (h == 0 || gmn_two_scales(type)) {
+            float32x4x4_t scale = {
+                {rows[0].scale[h], rows[1].scale[h], rows[2].scale[h], rows[3].scale[h]}};
+            vst4q_f32(s->scale[h] + 16 * (size_t)g, scale);
+        }
         if (!type->offsets) continue;
         float32x4x4_t offset = {
             {rows[0].offset[h], rows[1].offset[h], rows[2].offset[h], rows[3].offset[h]}};
@@ -208,10 +225,13 @@ CH_FORCE_INLINE void gmn_residue(gmn_dot_fn *dot, const nn_traits *type, bool i8
         int32x4_t t[8];
         float32x4_t u[8], rows[2];
         gmn_row_values(s->scale[0] + row, i8mm, rows);
-        dot(wb, qb, type->halves ? 4 : 8, t);
+        dot(wb, qb, gmn_two_scales(type) ? 4 : 8, t);
         CH_UNROLL
-        for (int v = 0; v < 8; v++) u[v] = vmulq_f32(rows[v / 4], nn_to_f32(t[v], type->shift));
-        if (type->halves) {
+        for (int v = 0; v < 8; v++) {
+            if (type->whole) t[v] = vnegq_s32(t[v]);
+            u[v] = vmulq_f32(rows[v / 4], nn_to_f32(t[v], type->shift));
+        }
+        if (gmn_two_scales(type)) {
             gmn_row_values(s->scale[1] + row, i8mm, rows);
             dot(wb + 64, qb + 128, 4, t);
             CH_UNROLL
@@ -296,15 +316,15 @@ CH_FORCE_INLINE void gmn_gemm(nn_unpack_fn *unpack, gmn_dot_fn *dot, const nn_tr
     }
 }
 
-#define GMN_KERNEL(name, super, halves, offsets, wide, shift)                                      \
+#define GMN_KERNEL(name, super, halves, whole, offsets, wide, shift)                               \
     CH_FN CH_NEON_DOTPROD void ch_gemm_##name##__dotprod(const ch_mm_args *a, int32_t row0,        \
                                                          int32_t row1) {                           \
-        nn_traits type = {sizeof(ch_block_##name), super, halves, offsets, wide, shift};           \
+        nn_traits type = {sizeof(ch_block_##name), super, halves, whole, offsets, wide, shift};    \
         gmn_gemm(nn_unpack_##name, gmn_dot_sdot, &type, false, a, row0, row1);                     \
     }                                                                                              \
     CH_FN CH_NEON_I8MM void ch_gemm_##name##__i8mm(const ch_mm_args *a, int32_t row0,              \
                                                    int32_t row1) {                                 \
-        nn_traits type = {sizeof(ch_block_##name), super, halves, offsets, wide, shift};           \
+        nn_traits type = {sizeof(ch_block_##name), super, halves, whole, offsets, wide, shift};    \
         gmn_gemm(nn_unpack_##name, gmn_dot_smmla, &type, true, a, row0, row1);                     \
     }
 CH_NEON_QUANT_TYPES(GMN_KERNEL)

@@ -5,9 +5,17 @@
 //   0..7  bytes: vector j holds weights 4j..4j+3 of each row, plus the type's zero point
 //   8     dw, the scale (of the first half)
 //   9     -dw * GM_MAGIC
-//   10    mw, the offset; for types with scales per 16 weights: dw of the second half,
-//   11    mw of the first half,
-//   12    mw of the second half.
+// and then, as the type's traits say:
+//   GM_HALVES     10  dw of the second half
+//   GM_TIMES      11  what the sum of the two halves' products is multiplied with
+//   GM_OFFSETS    10  mw, the offset
+//   GM_OFFSETS16  10  mw of the first half,
+//                 11  mw of the second half
+// Where the canon has scales per 16 weights in integers, weights are stored times those: Q2_K has
+// 0..45, Q3_K -124..128 plus a zero point of 124, and the block then has a single scale. For the
+// byte product of AVX2 that range is too large, and Q3_K comes as it is, dw its integer scales:
+// their products are whole floats below 2^24, so they and their sum are exact.
+//
 // Records of a strip are `step` bytes apart: those of the panel's other strips lie between them.
 //
 // Sixteen bytes of each row at a time are read into vectors (row 4l + i is lane l of vector i) and
@@ -24,11 +32,15 @@
 #define GM_MAGIC 12582912.0f
 #define GM_V     ((size_t)GM_N * 4) // bytes of a vector
 
-// Traits of a type: two scales per block; offsets. And the vectors of its records.
-#define GM_HALVES  1
-#define GM_OFFSETS 2
+// Traits of a type: two scales per block, and one for both; an offset per block; two. And the
+// vectors of its records.
+#define GM_HALVES    1
+#define GM_TIMES     2
+#define GM_OFFSETS   4
+#define GM_OFFSETS16 8
 #define GM_VECTORS(trait)                                                                          \
-    ((size_t)(10 + ((trait)&GM_HALVES) + ((trait)&GM_OFFSETS) / 2 * (1 + ((trait)&GM_HALVES))))
+    ((size_t)(10 + ((trait)&GM_HALVES) + ((trait)&GM_TIMES) / 2 + ((trait)&GM_OFFSETS) / 4 +       \
+              ((trait)&GM_OFFSETS16) / 4))
 
 // What is gathered while a strip is converted: zero, or NaN once a scale was not finite.
 typedef struct GM(sink) {
@@ -192,10 +204,17 @@ GM_CONVERT(q5_1)
 GM_CONVERT(q8_0)
 #undef GM_CONVERT
 
+// Four bytes of each row times one of -32..63 (in all four bytes of the row's lane): the products'
+// low bytes. An even byte and the odd one above it are multiplied apart, as neither may carry.
+GM_TARGET CH_FORCE_INLINE GM_I GM(times_bytes)(GM_I v, GM_I by) {
+    const int32_t odd = (int32_t)0xff00ff00u;
+    return GM(or)(GM(masked)(GM(mul_16)(v, by), ~odd), GM(mul_16)(GM(masked)(v, odd), by));
+}
+
 GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_RESTRICT rows,
                                                    int32_t k, uint8_t *record, size_t step) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
-    GM_I t[4], scales[4];
+    GM_I t[4], scales[4], by[16];
     for (int32_t b = 0; b < k / 32; b += 8) {
         size_t at = (size_t)(b / 8) * sizeof(ch_block_q2_k);
         GM(prefetch)(rows, at);
@@ -208,15 +227,21 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_REST
             GM_I high = GM(masked)(GM(srl)(scales[p / 2], 4), 0x0f0f0f0f);
             int byte = p % 2 * 2;
             uint8_t *to = GM(record)(&s, b + p);
-            GM(put_scale2)
-            (&s, b + p, GM(mul)(d, GM(byte)(low, byte)), GM(mul)(d, GM(byte)(low, byte + 1)));
-            GM(store_f)(to + 11 * GM_V, GM(mul)(dmin, GM(byte)(high, byte)));
-            GM(store_f)(to + 12 * GM_V, GM(mul)(dmin, GM(byte)(high, byte + 1)));
+            GM(put_scale)(&s, b + p, d);
+            GM(store_f)(to + 10 * GM_V, GM(mul)(dmin, GM(byte)(high, byte)));
+            GM(store_f)(to + 11 * GM_V, GM(mul)(dmin, GM(byte)(high, byte + 1)));
+            // Two bytes at a time are multiplied as one number: 3 * 15 does not carry.
+            by[2 * p] = GM(masked)(GM(repeat_byte)(low, byte), 0x00ff00ff);
+            by[2 * p + 1] = GM(masked)(GM(repeat_byte)(low, byte + 1), 0x00ff00ff);
         }
         for (int i = 0; i < 4; i++) {
             GM(chunk)(rows, at + 16 + 16 * (size_t)i, t);
-            CH_UNROLL for (int p = 0; p < 4; p++) CH_UNROLL for (int j = 0; j < 4; j++) GM(put)(
-                &s, b + i / 2 * 4 + p, i % 2 * 4 + j, GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303));
+            CH_UNROLL for (int p = 0; p < 4; p++) {
+                int32_t part = i / 2 * 4 + p;
+                CH_UNROLL for (int j = 0; j < 4; j++) GM(put)(
+                    &s, b + part, i % 2 * 4 + j,
+                    GM(mul_16)(GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303), by[2 * part + i % 2]));
+            }
         }
     }
     return GM(all_zero)(s.finite);
@@ -229,10 +254,11 @@ GM_TARGET CH_FORCE_INLINE GM_I GM(scales_q3_k)(const GM_I *packed, int i) {
     return GM(sub_8)(GM(or)(low, high), GM(set1)(0x20202020));
 }
 
-GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *CH_RESTRICT rows,
-                                                   int32_t k, uint8_t *record, size_t step) {
+// `whole` (a constant): scales go to the weights, see the head.
+GM_TARGET CH_FORCE_INLINE bool GM(convert_3k)(const uint8_t *const *CH_RESTRICT rows, int32_t k,
+                                              uint8_t *record, size_t step, const bool whole) {
     GM(sink) s = {record, step, GM(set1_f)(0.0f)};
-    GM_I t[4], high[8], packed[4];
+    GM_I t[4], high[8], packed[4], by[16], zero[16];
     for (int32_t b = 0; b < k / 32; b += 8) {
         size_t at = (size_t)(b / 8) * sizeof(ch_block_q3_k);
         GM(prefetch)(rows, at);
@@ -243,9 +269,20 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *CH_REST
         CH_UNROLL for (int p = 0; p < 8; p++) {
             GM_I scales = GM(scales_q3_k)(packed, p / 2);
             int byte = p % 2 * 2;
-            GM(put_scale2)
-            (&s, b + p, GM(mul)(d, GM(signed_byte)(scales, byte)),
-             GM(mul)(d, GM(signed_byte)(scales, byte + 1)));
+            if (!whole) {
+                GM(put_scale2)
+                (&s, b + p, GM(signed_byte)(scales, byte), GM(signed_byte)(scales, byte + 1));
+                GM(store_f)(GM(record)(&s, b + p) + 11 * GM_V, d);
+                s.finite = GM(fma)(d, GM(set1_f)(0.0f), s.finite);
+                continue;
+            }
+            GM(put_scale)(&s, b + p, d);
+            CH_UNROLL for (int h = 0; h < 2; h++) { // (q - 4) * by + 124 = q * by - zero
+                GM_I four = GM(repeat_byte)(scales, byte + h);
+                by[2 * p + h] = four;
+                four = GM(masked)(GM(sll)(four, 2), (int32_t)0xfcfcfcfcu);
+                zero[2 * p + h] = GM(sub_8)(four, GM(set1)(0x7c7c7c7c));
+            }
         }
         GM(chunk)(rows, at, high);
         GM(chunk)(rows, at + 16, high + 4);
@@ -255,16 +292,22 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *CH_REST
             CH_UNROLL for (int j = 0; j < 4; j++) {
                 CH_UNROLL for (int p = 0; p < 4; p++) {
                     GM_I third = p < 2 ? GM(sll)(bits[j], 2 - p) : GM(srl)(bits[j], p - 2);
-                    GM(put)
-                    (&s, b + i / 2 * 4 + p, i % 2 * 4 + j,
-                     GM(or)(GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303),
-                            GM(masked)(third, 0x04040404)));
+                    int32_t part = i / 2 * 4 + p, half = 2 * part + i % 2;
+                    GM_I v = GM(or)(GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303),
+                                    GM(masked)(third, 0x04040404));
+                    if (whole) v = GM(sub_8)(GM(times_bytes)(v, by[half]), zero[half]);
+                    GM(put)(&s, b + part, i % 2 * 4 + j, v);
                 }
                 bits[j] = GM(srl)(bits[j], 4);
             }
         }
     }
     return GM(all_zero)(s.finite);
+}
+
+GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *CH_RESTRICT rows,
+                                                   int32_t k, uint8_t *record, size_t step) {
+    return GM(convert_3k)(rows, k, record, step, true);
 }
 
 // The eight scales and offsets of a superblock of q4_k or q5_k; head is its first 16 bytes.

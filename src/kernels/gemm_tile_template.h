@@ -18,7 +18,7 @@
 //   GT_COLUMNS  columns of a full tile, 4 or 8
 //   GT(steps)   t[c * strips + s] += products of `count` vectors of weights of each strip, from
 //               vector `from` on, with columns of x; defined by the includer
-// `trait` below is the type's shape: GM_HALVES | GM_OFFSETS, and GT(steps)'s own bits.
+// `trait` below is the type's shape: GM_HALVES, ..., and GT(steps)'s own bits.
 
 #define GT_ACC_BYTES ((size_t)GM_STRIPS * GT_COLUMNS * GM_V * 4)
 
@@ -33,12 +33,14 @@ typedef struct GT(job) {
 
 GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, const int columns,
                                         const int trait) {
-    const bool halves = (trait & GM_HALVES) != 0, offsets = (trait & GM_OFFSETS) != 0;
+    const bool halves = (trait & GM_HALVES) != 0, times = (trait & GM_TIMES) != 0;
+    const bool offsets16 = (trait & GM_OFFSETS16) != 0;
+    const bool offsets = offsets16 || (trait & GM_OFFSETS) != 0;
     const size_t vectors = GM_VECTORS(trait), tile = (size_t)(strips * columns);
     const uint8_t *w = job->panel;
     const int8_t *q = job->x.q + 4 * job->column0;
     const float *d = job->x.d + job->column0;
-    const float *sx = (halves ? job->x.sx16 : job->x.sx) + job->column0;
+    const float *sx = (offsets16 ? job->x.sx16 : job->x.sx) + job->column0;
     const int32_t *start = job->start + job->column0;
     for (size_t i = 0; i < 4 * tile; i++) GM(store_f)(job->acc + i * GM_N, GM(set1_f)(0.0f));
     for (int32_t b = 0; b < job->blocks; b++) {
@@ -63,24 +65,25 @@ GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, c
         }
         CH_UNROLL for (int c = 0; c < columns; c++) {
             GM_F scale = GM(set1_f)(d[c]), sum16 = GM(set1_f)(offsets ? sx[c] : 0.0f);
-            GM_F sum16b = GM(set1_f)(offsets && halves ? sx[CH_GROUP + c] : 0.0f);
+            GM_F sum16b = GM(set1_f)(offsets16 ? sx[CH_GROUP + c] : 0.0f);
             CH_UNROLL for (int s = 0; s < strips; s++) {
                 const int i = c * strips + s;
-                const uint8_t *min = w + ((size_t)s * vectors + (halves ? 11 : 10)) * GM_V;
+                const uint8_t *more = w + ((size_t)s * vectors + 10) * GM_V;
                 float *at = acc + (size_t)i * GM_N;
                 GM_F v = GM(as_float)(t[i]);
                 v = halves ? GM(fma)(first[s], GM(sub_f)(v, GM(set1_f)(GM_MAGIC)), u[i])
                            : GM(fma)(first[s], v, second[s]);
+                if (times) v = GM(mul)(v, GM(load_f)(more + GM_V));
                 v = GM(fma)(v, scale, GM(load_f)(at));
-                if (offsets) v = GM(fma)(GM(load_f)(min), sum16, v);
-                if (offsets && halves) v = GM(fma)(GM(load_f)(min + GM_V), sum16b, v);
+                if (offsets) v = GM(fma)(GM(load_f)(more), sum16, v);
+                if (offsets16) v = GM(fma)(GM(load_f)(more + GM_V), sum16b, v);
                 GM(store_f)(at, v);
             }
         }
         w += (size_t)strips * vectors * GM_V;
         q += 32 * CH_GROUP;
         d += CH_GROUP;
-        sx += halves ? 2 * CH_GROUP : CH_GROUP;
+        sx += offsets16 ? 2 * CH_GROUP : CH_GROUP;
         start += halves ? 2 * CH_GROUP : CH_GROUP;
     }
 }
@@ -193,9 +196,10 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
             GT_SHAPES(1, trait);                                                                   \
         }                                                                                          \
     }
-#define GT_TYPE(type, how, shape, zero, trait)                                                     \
+#define GT_TYPE_AS(type, convert, how, shape, zero, trait)                                         \
     CH_FN void ch_gemm_##type##__##how(const ch_mm_args *a, int32_t row0, int32_t row1) {          \
         static const GT(kind)                                                                      \
-            kind = {GM(convert_##type), GT(tile_##shape), ch_gemm_##type##__c, zero, trait};       \
+            kind = {GM(convert_##convert), GT(tile_##shape), ch_gemm_##type##__c, zero, trait};    \
         GT(run)(a, row0, row1, &kind);                                                             \
     }
+#define GT_TYPE(type, how, shape, zero, trait) GT_TYPE_AS(type, type, how, shape, zero, trait)

@@ -9,13 +9,16 @@
 #undef GM_STRIPS
 #undef GM_MAGIC
 #undef GM_HALVES
+#undef GM_TIMES
 #undef GM_OFFSETS
+#undef GM_OFFSETS16
 #undef GM_VECTORS
 #undef GT_COLUMNS
 #undef GT_ACC_BYTES
 #undef GT_SHAPES
 #undef GT_TILE
 #undef GT_TYPE
+#undef GT_TYPE_AS
 #undef GF_ROWS
 #undef GF_COLUMNS
 #undef GF_PARTS

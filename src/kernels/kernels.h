@@ -14,7 +14,9 @@
 //   over blocks b of 32 weights, in order; t = exact integer sum of w * q over the block,
 //   dw, mw = the block's scale and (signed) offset; d, sx, sx16: see ch_q8 below
 //     one scale per block:    u = dw * t
-//     scales per 16 weights:  u = fma(dw1, t1, dw0 * t0)
+//     Q6_K:                   u = fma(dw1, t1, dw0 * t0)   (t0, t1: t of the block's halves)
+//     Q2_K, Q3_K:             u = d * (sc0 * t0 + sc1 * t1), the scales sc and the sum in
+//                             integers; d = that of the block of 256
 //     always:                 acc[b % 4] = fma(u, d[b], acc[b % 4])
 //     one offset per block:   acc[b % 4] = fma(mw, sx[b], acc[b % 4])
 //     offsets per 16 weights: acc[b % 4] = fma(mw0, sx16[2b], acc[b % 4])

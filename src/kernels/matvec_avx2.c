@@ -16,7 +16,9 @@
 //   add up   a transpose of the four rows' partial sums that adds as it goes
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 8 scales that interleaving brings to [block][row]
-// K types are the same, their sub-blocks taken as blocks; a super-block is four tiles.
+// K types are the same, their sub-blocks taken as blocks; a super-block is four tiles. Q2_K and
+// Q3_K have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a
+// vpmaddwd of the adding up multiplies them with their scales.
 //
 // Float types. Four rows at a time, 16 lanes each in two registers, as the canon has them.
 //
@@ -37,6 +39,9 @@
 typedef struct mv2_tile {
     __m256i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
     __m256 s0, s1, m0, m1; // s1, m1: of weights 16..31, where they have their own
+    // Q2_K and Q3_K: integer scales as words: [block][row][h][twice] of rows 0, 1 and of rows 2, 3;
+    // and [block][row][h].
+    __m256i k01, k23, both;
 } mv2_tile;
 
 MV2_FN __m128i mv2_load(const void *p) {
@@ -314,6 +319,13 @@ MV2_FN __m256 mv2_bytes_s(__m128i v) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v));
 }
 
+// Integer scales of a tile: eight bytes of weights 0..15 and eight of weights 16..31.
+MV2_FN void mv2_super_whole(__m128i a, __m128i b, mv2_tile *t) {
+    t->both = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
+    t->k01 = _mm256_unpacklo_epi16(t->both, t->both);
+    t->k23 = _mm256_unpackhi_epi16(t->both, t->both);
+}
+
 // Scales and minimums of tile u of a super-block.
 MV2_FN void mv2_super_scales(ch_type type, const mv2_super *s, int u, mv2_tile *t) {
     __m128i a = u < 2 ? s->a0 : s->a1, b = u < 2 ? s->b0 : s->b1;
@@ -326,12 +338,15 @@ MV2_FN void mv2_super_scales(ch_type type, const mv2_super *s, int u, mv2_tile *
         t->m0 = t->m1 = _mm256_mul_ps(s->dmin, mv2_bytes_u(b));
     } else if (type == CH_TYPE_Q2_K) {
         const __m128i low = _mm_set1_epi8(15);
-        t->s0 = _mm256_mul_ps(s->d, mv2_bytes_u(_mm_and_si128(a, low)));
-        t->s1 = _mm256_mul_ps(s->d, mv2_bytes_u(_mm_and_si128(b, low)));
+        mv2_super_whole(_mm_and_si128(a, low), _mm_and_si128(b, low), t);
+        t->s0 = t->s1 = s->d;
         a = _mm_and_si128(_mm_srli_epi16(a, 4), low);
         b = _mm_and_si128(_mm_srli_epi16(b, 4), low);
         t->m0 = _mm256_mul_ps(s->dmin, mv2_bytes_u(a));
         t->m1 = _mm256_mul_ps(s->dmin, mv2_bytes_u(b));
+    } else if (type == CH_TYPE_Q3_K) {
+        mv2_super_whole(a, b, t);
+        t->s0 = t->s1 = t->m0 = t->m1 = s->d;
     } else {
         t->s0 = t->m0 = _mm256_mul_ps(s->d, mv2_bytes_s(a));
         t->s1 = t->m1 = _mm256_mul_ps(s->d, mv2_bytes_s(b));
@@ -386,18 +401,40 @@ MV2_FN __m256i mv2_odd(__m256i a, __m256i b) {
         _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0xdd));
 }
 
-// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1. A partial sum is at most 4 * 63 *
-// 127 = 32004 and fits 16 bits; two of them fit too where weights are below 8.
-MV2_FN __m256i mv2_add_halves(ch_type type, __m256i a0, __m256i a1, __m256i b0, __m256i b1) {
-    const __m256i one = _mm256_set1_epi16(1);
-    __m256i a = _mm256_madd_epi16(_mm256_packs_epi32(a0, a1), one);
-    __m256i b = _mm256_madd_epi16(_mm256_packs_epi32(b0, b1), one);
-    if (type != CH_TYPE_Q6_K) return _mm256_madd_epi16(_mm256_packs_epi32(a, b), one);
+// The partial sums of two halves, added in pairs: h0, h0, h1, h1. A partial sum is at most 4 * 63 *
+// 127 = 32004 and fits 16 bits.
+MV2_FN __m256i mv2_add_pairs(__m256i h0, __m256i h1) {
+    return _mm256_madd_epi16(_mm256_packs_epi32(h0, h1), _mm256_set1_epi16(1));
+}
+
+// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1.
+MV2_FN __m256i mv2_add_halves(__m256i a0, __m256i a1, __m256i b0, __m256i b1) {
+    __m256i a = mv2_add_pairs(a0, a1), b = mv2_add_pairs(b0, b1);
     return _mm256_add_epi32(mv2_even(a, b), mv2_odd(a, b));
+}
+
+// The same times scales. Weights are below 8: what is added fits 16 bits once more.
+MV2_FN __m256i mv2_scale_halves(__m256i scales, __m256i a0, __m256i a1, __m256i b0, __m256i b1) {
+    return _mm256_madd_epi16(_mm256_packs_epi32(mv2_add_pairs(a0, a1), mv2_add_pairs(b0, b1)),
+                             scales);
 }
 
 MV2_FN __m256i mv2_less(__m256i t, __m256i sum, int bits) {
     return _mm256_sub_epi32(t, _mm256_slli_epi32(sum, bits));
+}
+
+// The sums of Q2_K or Q3_K.
+MV2_FN __m256i mv2_sums_whole(bool vnni, const mv2_tile *t, const mv_column *x, int bits,
+                              __m256i lo, __m256i hi) {
+    __m256i ab = mv2_scale_halves(t->k01, mv2_dot16(vnni, t->lo0, lo), mv2_dot16(vnni, t->hi0, hi),
+                                  mv2_dot16(vnni, t->lo1, lo), mv2_dot16(vnni, t->hi1, hi));
+    __m256i cd = mv2_scale_halves(t->k23, mv2_dot16(vnni, t->lo2, lo), mv2_dot16(vnni, t->hi2, hi),
+                                  mv2_dot16(vnni, t->lo3, lo), mv2_dot16(vnni, t->hi3, hi));
+    __m256i sum = _mm256_add_epi32(mv2_even(ab, cd), mv2_odd(ab, cd));
+    if (!bits) return sum;
+    // The column's sums of both halves of block j as words, in all of lane j.
+    __m256i s16 = _mm256_shuffle_epi8(mv2_twice(x->s16), mv2_per_lane(0x05040100, 0x0d0c0908));
+    return mv2_less(sum, _mm256_madd_epi16(t->both, s16), bits);
 }
 
 MV2_FN __m256 mv2_multiply(ch_type type, bool vnni, const mv2_tile *t, const mv_column *x,
@@ -406,16 +443,15 @@ MV2_FN __m256 mv2_multiply(ch_type type, bool vnni, const mv2_tile *t, const mv_
     const int bits = type == CH_TYPE_Q8_0 && !vnni ? 0 : mv_zero_shift(type);
     __m256i lo = mv2_lanes(x->q, x->q + 32), hi = mv2_lanes(x->q + 16, x->q + 48);
     __m256 u;
-    if (mv_halves(type)) {
-        __m256i ab = mv2_add_halves(type, mv2_dot16(vnni, t->lo0, lo), mv2_dot16(vnni, t->hi0, hi),
+    if (mv_whole(type)) {
+        u = _mm256_mul_ps(t->s0, _mm256_cvtepi32_ps(mv2_sums_whole(vnni, t, x, bits, lo, hi)));
+    } else if (mv_halves(type)) { // Q6_K
+        __m256i ab = mv2_add_halves(mv2_dot16(vnni, t->lo0, lo), mv2_dot16(vnni, t->hi0, hi),
                                     mv2_dot16(vnni, t->lo1, lo), mv2_dot16(vnni, t->hi1, hi));
-        __m256i cd = mv2_add_halves(type, mv2_dot16(vnni, t->lo2, lo), mv2_dot16(vnni, t->hi2, hi),
+        __m256i cd = mv2_add_halves(mv2_dot16(vnni, t->lo2, lo), mv2_dot16(vnni, t->hi2, hi),
                                     mv2_dot16(vnni, t->lo3, lo), mv2_dot16(vnni, t->hi3, hi));
-        __m256i t0 = mv2_even(ab, cd), t1 = mv2_odd(ab, cd);
-        if (bits) {
-            t0 = mv2_less(t0, mv2_spread2_int(x->s16, 0), bits);
-            t1 = mv2_less(t1, mv2_spread2_int(x->s16, 1), bits);
-        }
+        __m256i t0 = mv2_less(mv2_even(ab, cd), mv2_spread2_int(x->s16, 0), bits);
+        __m256i t1 = mv2_less(mv2_odd(ab, cd), mv2_spread2_int(x->s16, 1), bits);
         u = _mm256_mul_ps(t->s0, _mm256_cvtepi32_ps(t0));
         u = _mm256_fmadd_ps(t->s1, _mm256_cvtepi32_ps(t1), u);
     } else {

@@ -12,7 +12,9 @@
 //   add up   a transpose of the four rows' partial sums that adds as it goes
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 16 scales that one byte permutation per row brings to [block][row]
-// K types are the same, their sub-blocks taken as blocks; a super-block is two tiles.
+// K types are the same, their sub-blocks taken as blocks; a super-block is two tiles. Q2_K and Q3_K
+// have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a vpmaddwd
+// of the adding up multiplies them with their scales.
 //
 // Float types. Four rows at a time, 16 lanes each, as the canon has them.
 //
@@ -40,6 +42,9 @@
 typedef struct mv512_tile {
     __m512i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
     __m512 s0, s1, m0, m1; // s1, m1: of weights 16..31, where they have their own
+    // Q2_K and Q3_K: integer scales times 256, as words: [block][row][h][twice] of rows 0, 1 and of
+    // rows 2, 3; and [block][row][h].
+    __m512i k01, k23, both;
 } mv512_tile;
 
 // Four times 16 bytes, one to each 128-bit lane.
@@ -301,7 +306,7 @@ MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
 
 typedef struct mv512_super {
     __m512i scales, mins; // mins: of Q2_K alone, the others have them in `scales`
-    __m512 d, dmin;       // [any block][row]; d times 2^-24 where scales are signed
+    __m512 d, dmin;       // [any block][row]; d times what undoes the scales' place in a word
 } mv512_super;
 
 // Words at byte `at` of the four lanes, as floats.
@@ -336,7 +341,7 @@ MV512_FN void mv512_super_q2_k(const mv_rows *r, mv512_super *s) {
     v = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
     s->scales = _mm512_and_si512(v, _mm512_set1_epi8(15));
     s->mins = _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
-    s->d = mv512_super_d(end, 12);
+    s->d = _mm512_mul_ps(mv512_super_d(end, 12), _mm512_set1_ps(0x1p-8f));
     s->dmin = mv512_super_d(end, 14);
 }
 
@@ -354,7 +359,7 @@ MV512_FN void mv512_super_q3_k(const mv_rows *r, mv512_super *s) {
     a = _mm512_and_si512(_mm512_srlv_epi32(a, mv512_per_lane(0, 0, 4, 4)), _mm512_set1_epi8(15));
     a = mv512_or_and(a, _mm512_rolv_epi32(b, turn), _mm512_set1_epi8(48));
     s->scales = s->mins = _mm512_sub_epi8(a, _mm512_set1_epi8(32));
-    s->d = s->dmin = _mm512_mul_ps(mv512_super_d(v, 14), _mm512_set1_ps(0x1p-24f));
+    s->d = s->dmin = _mm512_mul_ps(mv512_super_d(v, 14), _mm512_set1_ps(0x1p-8f));
 }
 
 MV512_FN void mv512_super_q6_k(const mv_rows *r, mv512_super *s) {
@@ -395,6 +400,28 @@ MV512_FN __m512 mv512_super_floats(__m512i v, int lane, bool is_signed) {
     return _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(where, from, v));
 }
 
+// The bytes of [h][block][row] from 128-bit lane `lane` on that `from` picks, times 256, as words.
+MV512_FN __m512i mv512_super_words(__m512i v, int lane, __m512i from) {
+    from = _mm512_add_epi8(from, _mm512_set1_epi8((char)(16 * lane)));
+    return _mm512_maskz_permutexvar_epi8(0xaaaaaaaaaaaaaaaaull, from, v);
+}
+
+// The integer scales of half a super-block.
+MV512_FN void mv512_super_whole(__m512i v, int half, mv512_tile *t) {
+    // The four words of a row and a block.
+    const __m512i from =
+        _mm512_set_epi32(0x1d1d1d1d, 0x0d0d0d0d, 0x1c1c1c1c, 0x0c0c0c0c, 0x19191919, 0x09090909,
+                         0x18181818, 0x08080808, 0x15151515, 0x05050505, 0x14141414, 0x04040404,
+                         0x11111111, 0x01010101, 0x10101010, 0);
+    const __m512i pairs =
+        _mm512_set_epi32(0x1f1f0f0f, 0x1e1e0e0e, 0x1d1d0d0d, 0x1c1c0c0c, 0x1b1b0b0b, 0x1a1a0a0a,
+                         0x19190909, 0x18180808, 0x17170707, 0x16160606, 0x15150505, 0x14140404,
+                         0x13130303, 0x12120202, 0x11110101, 0x10100000);
+    t->k01 = mv512_super_words(v, 2 * half, from);
+    t->k23 = mv512_super_words(v, 2 * half, _mm512_add_epi8(from, _mm512_set1_epi8(2)));
+    t->both = mv512_super_words(v, 2 * half, pairs);
+}
+
 // Scales and minimums of half a super-block.
 MV512_FN void mv512_super_scales(ch_type type, const mv512_super *s, int half, mv512_tile *t) {
     const int lane = 2 * half;
@@ -402,10 +429,13 @@ MV512_FN void mv512_super_scales(ch_type type, const mv512_super *s, int half, m
         t->s0 = t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, false));
         t->m0 = t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->scales, lane + 1, false));
     } else if (type == CH_TYPE_Q2_K) {
-        t->s0 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, false));
-        t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, false));
+        mv512_super_whole(s->scales, half, t);
+        t->s0 = t->s1 = s->d;
         t->m0 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane, false));
         t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane + 1, false));
+    } else if (type == CH_TYPE_Q3_K) {
+        mv512_super_whole(s->scales, half, t);
+        t->s0 = t->s1 = t->m0 = t->m1 = s->d;
     } else {
         t->s0 = t->m0 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, true));
         t->s1 = t->m1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, true));
@@ -435,14 +465,40 @@ MV512_FN __m512i mv512_shuffle_odd(__m512i a, __m512i b) {
         _mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), 0xdd));
 }
 
-// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1. A partial sum is at most 4 * 63 *
-// 127 = 32004 and fits 16 bits; two of them fit too where weights are below 8.
-MV512_FN __m512i mv512_add_halves(ch_type type, __m512i a0, __m512i a1, __m512i b0, __m512i b1) {
-    const __m512i one = _mm512_set1_epi16(1);
-    __m512i a = _mm512_madd_epi16(_mm512_packs_epi32(a0, a1), one);
-    __m512i b = _mm512_madd_epi16(_mm512_packs_epi32(b0, b1), one);
-    if (type != CH_TYPE_Q6_K) return _mm512_madd_epi16(_mm512_packs_epi32(a, b), one);
+// The partial sums of two halves, added in pairs: h0, h0, h1, h1. A partial sum is at most 4 * 63 *
+// 127 = 32004 and fits 16 bits.
+MV512_FN __m512i mv512_add_pairs(__m512i h0, __m512i h1) {
+    return _mm512_madd_epi16(_mm512_packs_epi32(h0, h1), _mm512_set1_epi16(1));
+}
+
+// Two rows' sums of both halves, a lane: a h0, a h1, b h0, b h1.
+MV512_FN __m512i mv512_add_halves(__m512i a0, __m512i a1, __m512i b0, __m512i b1) {
+    __m512i a = mv512_add_pairs(a0, a1), b = mv512_add_pairs(b0, b1);
     return _mm512_add_epi32(mv512_shuffle_even(a, b), mv512_shuffle_odd(a, b));
+}
+
+// The same times scales. Weights are below 8: what is added fits 16 bits once more.
+MV512_FN __m512i mv512_scale_halves(__m512i scales, __m512i a0, __m512i a1, __m512i b0,
+                                    __m512i b1) {
+    __m512i both = _mm512_packs_epi32(mv512_add_pairs(a0, a1), mv512_add_pairs(b0, b1));
+    return _mm512_madd_epi16(both, scales);
+}
+
+// The sums of Q2_K or Q3_K, times 256.
+MV512_FN __m512i mv512_sums_whole(const mv512_tile *t, const mv_column *x, unsigned bits,
+                                  __m512i lo, __m512i hi) {
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i ab = mv512_scale_halves(t->k01, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
+                                    mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
+    __m512i cd = mv512_scale_halves(t->k23, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
+                                    mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
+    __m512i sum = _mm512_add_epi32(mv512_shuffle_even(ab, cd), mv512_shuffle_odd(ab, cd));
+    if (!bits) return sum;
+    // The column's sums of both halves of block j as words, in all of lane j.
+    const __m512i from = mv512_per_lane(0x00020000, 0x00060004, 0x000a0008, 0x000e000c);
+    __m512i s16 = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)x->s16));
+    __m512i less = _mm512_madd_epi16(t->both, _mm512_permutexvar_epi16(from, s16));
+    return _mm512_sub_epi32(sum, _mm512_slli_epi32(less, bits));
 }
 
 MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_column *x, __m512 acc) {
@@ -451,17 +507,17 @@ MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_colum
     __m512i x0 = _mm512_loadu_si512(x->q), x1 = _mm512_loadu_si512(x->q + 64);
     __m512i lo = _mm512_shuffle_i64x2(x0, x1, 0x88), hi = _mm512_shuffle_i64x2(x0, x1, 0xdd);
     __m512 u;
-    if (mv_halves(type)) {
-        __m512i ab = mv512_add_halves(type, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
+    if (mv_whole(type)) {
+        u = _mm512_mul_ps(t->s0, _mm512_cvtepi32_ps(mv512_sums_whole(t, x, bits, lo, hi)));
+    } else if (mv_halves(type)) { // Q6_K
+        __m512i ab = mv512_add_halves(mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
                                       mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
-        __m512i cd = mv512_add_halves(type, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
+        __m512i cd = mv512_add_halves(mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
                                       mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
         __m512i t0 = mv512_shuffle_even(ab, cd), t1 = mv512_shuffle_odd(ab, cd);
-        if (bits) {
-            const int32_t *sum = x->s16;
-            t0 = _mm512_sub_epi32(t0, _mm512_slli_epi32(mv512_spread2_int(sum, 0), bits));
-            t1 = _mm512_sub_epi32(t1, _mm512_slli_epi32(mv512_spread2_int(sum, 1), bits));
-        }
+        const int32_t *sum = x->s16;
+        t0 = _mm512_sub_epi32(t0, _mm512_slli_epi32(mv512_spread2_int(sum, 0), bits));
+        t1 = _mm512_sub_epi32(t1, _mm512_slli_epi32(mv512_spread2_int(sum, 1), bits));
         u = _mm512_mul_ps(t->s0, _mm512_cvtepi32_ps(t0));
         u = _mm512_fmadd_ps(t->s1, _mm512_cvtepi32_ps(t1), u);
     } else {

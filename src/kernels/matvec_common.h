@@ -15,6 +15,11 @@ CH_FORCE_INLINE bool mv_halves(ch_type type) {
     return type == CH_TYPE_Q2_K || type == CH_TYPE_Q3_K || type == CH_TYPE_Q6_K;
 }
 
+// Scales per 16 weights that the canon applies in integers.
+CH_FORCE_INLINE bool mv_whole(ch_type type) {
+    return type == CH_TYPE_Q2_K || type == CH_TYPE_Q3_K;
+}
+
 CH_FORCE_INLINE bool mv_has_min(ch_type type) {
     return type == CH_TYPE_Q4_1 || type == CH_TYPE_Q5_1 || type == CH_TYPE_Q2_K ||
            type == CH_TYPE_Q4_K || type == CH_TYPE_Q5_K;

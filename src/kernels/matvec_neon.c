@@ -61,7 +61,7 @@ static void mvn_gemm(mvn_rows_fn *rows, const ch_mm_args *a, int32_t row0, int32
     }
 }
 
-#define MVN_KERNELS(name, super, halves, offsets, wide, shift)                                     \
+#define MVN_KERNELS(name, super, halves, whole, offsets, wide, shift)                              \
     CH_FN void ch_matvec_##name##__neon(const ch_mm_args *a, int32_t row0, int32_t row1) {         \
         mvn_matvec(mvn_rows_##name##_neon, a, row0, row1);                                         \
     }                                                                                              \

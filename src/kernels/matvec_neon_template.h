@@ -70,8 +70,13 @@ CH_FORCE_INLINE MVN_TARGET float32x4_t MVN_NAME(mvn_step)(const nn_group *w, con
         int32x4_t t1 = MVN_NAME(mvn_sums)(
             MVN_NAME(mvn_dot16)(w->q[1], q + 16), MVN_NAME(mvn_dot16)(w->q[3], q + 48),
             MVN_NAME(mvn_dot16)(w->q[5], q + 80), MVN_NAME(mvn_dot16)(w->q[7], q + 112));
-        u = vmulq_f32(w->scale[0], nn_to_f32(t0, type->shift));
-        u = vfmaq_f32(u, w->scale[1], nn_to_f32(t1, type->shift));
+        if (type->whole) {
+            int32x4_t t = vmlaq_s32(vmulq_s32(t0, w->times[0]), t1, w->times[1]);
+            u = vmulq_f32(w->scale[0], nn_to_f32(t, type->shift));
+        } else {
+            u = vmulq_f32(w->scale[0], nn_to_f32(t0, type->shift));
+            u = vfmaq_f32(u, w->scale[1], nn_to_f32(t1, type->shift));
+        }
     } else {
         int32x4_t t = MVN_NAME(mvn_sums)(MVN_NAME(mvn_dot32)(w->q, q, type->wide),
                                          MVN_NAME(mvn_dot32)(w->q + 2, q + 32, type->wide),
@@ -143,10 +148,10 @@ CH_FORCE_INLINE MVN_TARGET void MVN_NAME(mvn_rows)(nn_unpack_fn *unpack, const n
     }
 }
 
-#define MVN_ROWS(name, super, halves, offsets, wide, shift)                                        \
+#define MVN_ROWS(name, super, halves, whole, offsets, wide, shift)                                 \
     static CH_NOINLINE MVN_TARGET void MVN_NAME(mvn_rows_##name)(                                  \
         const ch_mm_args *a, int32_t row0, int32_t row1, const ch_q8 *x, int32_t c0, int32_t n) {  \
-        nn_traits type = {sizeof(ch_block_##name), super, halves, offsets, wide, shift};           \
+        nn_traits type = {sizeof(ch_block_##name), super, halves, whole, offsets, wide, shift};    \
         MVN_NAME(mvn_rows)(nn_unpack_##name, &type, a, row0, row1, x, c0, n);                      \
     }
 CH_NEON_QUANT_TYPES(MVN_ROWS)

@@ -6,8 +6,10 @@
 //
 // Layout of a group: q[2i] and q[2i + 1] are the weights 0..15 and 16..31 of block i; lane i of
 // scale[h] and offset[h] belongs to half h of block i. Types with one scale per block fill [0]
-// only. Q4_0 gives its weights times 16 (the nibble stays in the upper half of the byte: one
-// operation less); nn_traits.shift says so, and the sum is divided as it becomes a float, exactly.
+// only. So do Q2_K and Q3_K, with d: their scales per half are the integers `times`, which multiply
+// either sums (lane i of times[h]) or weights (lane j of times8: those of q[j]). Q4_0 gives its
+// weights times 16 (the nibble stays in the upper half of the byte: one operation less);
+// nn_traits.shift says so, and the sum is divided as it becomes a float, exactly.
 //
 // Invariants: reads no byte outside of the four blocks, or of the 256-weight block, it is given.
 #ifndef CH_NEON_H
@@ -32,28 +34,31 @@
 typedef struct nn_traits {
     int32_t bytes; // of one block, or of a block of 256
     bool super;    // blocks of 256: a group is half a block
-    bool halves;   // scales per 16 weights
-    bool offsets;  // has offsets, as often as scales
+    bool halves;   // scales (and offsets) per 16 weights
+    bool whole;    // those scales are integers
+    bool offsets;  // has offsets
     bool wide;     // |q| may exceed 32: only two products fit in 16 bits
     int32_t shift; // weights come times 2^shift
 } nn_traits;
 
-// X(type, super, halves, offsets, wide, shift)
+// X(type, super, halves, whole, offsets, wide, shift)
 #define CH_NEON_QUANT_TYPES(X)                                                                     \
-    X(q4_0, false, false, false, true, 4)                                                          \
-    X(q4_1, false, false, true, false, 0)                                                          \
-    X(q5_0, false, false, false, false, 0)                                                         \
-    X(q5_1, false, false, true, false, 0)                                                          \
-    X(q8_0, false, false, false, true, 0)                                                          \
-    X(q2_k, true, true, true, false, 0)                                                            \
-    X(q3_k, true, true, false, false, 0)                                                           \
-    X(q4_k, true, false, true, false, 0)                                                           \
-    X(q5_k, true, false, true, false, 0)                                                           \
-    X(q6_k, true, true, false, false, 0)
+    X(q4_0, false, false, false, false, true, 4)                                                   \
+    X(q4_1, false, false, false, true, false, 0)                                                   \
+    X(q5_0, false, false, false, false, false, 0)                                                  \
+    X(q5_1, false, false, false, true, false, 0)                                                   \
+    X(q8_0, false, false, false, false, true, 0)                                                   \
+    X(q2_k, true, true, true, true, false, 0)                                                      \
+    X(q3_k, true, true, true, false, false, 0)                                                     \
+    X(q4_k, true, false, false, true, false, 0)                                                    \
+    X(q5_k, true, false, false, true, false, 0)                                                    \
+    X(q6_k, true, true, false, false, false, 0)
 
 typedef struct nn_group {
     int8x16_t q[8];
     float32x4_t scale[2], offset[2];
+    int32x4_t times[2];
+    int8x8_t times8;
 } nn_group;
 
 // ---- scales
@@ -80,7 +85,16 @@ CH_FORCE_INLINE float32x4_t nn_times_s16(float32x4_t d, int16x4_t v) {
     return vmulq_f32(d, vcvtq_f32_s32(vmovl_s16(v)));
 }
 
-// Eight signed bytes are the scales of four blocks' halves.
+// Eight signed bytes are the integer scales of four blocks' halves.
+CH_FORCE_INLINE void nn_times_halves(nn_group *g, float32x4_t d, int8x8_t scales) {
+    int16x4_t pairs = vreinterpret_s16_s8(scales);
+    g->times8 = scales;
+    g->times[0] = vmovl_s16(vshr_n_s16(vshl_n_s16(pairs, 8), 8));
+    g->times[1] = vmovl_s16(vshr_n_s16(pairs, 8));
+    g->scale[0] = d;
+}
+
+// The same as floats.
 CH_FORCE_INLINE void nn_scale_halves(nn_group *g, float32x4_t d, int8x8_t scales) {
     int16x4_t pairs = vreinterpret_s16_s8(scales);
     g->scale[0] = nn_times_s16(d, vshr_n_s16(vshl_n_s16(pairs, 8), 8));
@@ -208,11 +222,10 @@ CH_FORCE_INLINE void nn_unpack_q2_k(const uint8_t *p, int half, nn_group *g) {
     // A 16-bit lane holds both halves of a block: scale and minimum, scale and minimum.
     float32x4_t d = nn_load_f16(p + offsetof(ch_block_q2_k, d));
     float32x4_t dmin = vnegq_f32(nn_load_f16(p + offsetof(ch_block_q2_k, dmin)));
-    uint16x4_t packed = vreinterpret_u16_u8(vld1_u8(block->scales + 8 * half));
-    uint16x4_t nibble = vdup_n_u16(15);
-    g->scale[0] = nn_times_u16(d, vand_u16(packed, nibble));
-    g->offset[0] = nn_times_u16(dmin, vand_u16(vshr_n_u16(packed, 4), nibble));
-    g->scale[1] = nn_times_u16(d, vand_u16(vshr_n_u16(packed, 8), nibble));
+    uint8x8_t bytes = vld1_u8(block->scales + 8 * half);
+    uint16x4_t packed = vreinterpret_u16_u8(bytes);
+    nn_times_halves(g, d, vreinterpret_s8_u8(vand_u8(bytes, vdup_n_u8(15))));
+    g->offset[0] = nn_times_u16(dmin, vand_u16(vshr_n_u16(packed, 4), vdup_n_u16(15)));
     g->offset[1] = nn_times_u16(dmin, vshr_n_u16(packed, 12));
 }
 
@@ -243,7 +256,7 @@ CH_FORCE_INLINE void nn_unpack_q3_k(const uint8_t *p, int half, nn_group *g) {
         g->q[4 + i] = vreinterpretq_s8_u8(q2);
         g->q[6 + i] = vreinterpretq_s8_u8(q3);
     }
-    nn_scale_halves(g, nn_load_f16(p + offsetof(ch_block_q3_k, d)),
+    nn_times_halves(g, nn_load_f16(p + offsetof(ch_block_q3_k, d)),
                     nn_scale_q3_k(block->scales, half));
 }
 

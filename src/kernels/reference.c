@@ -13,6 +13,10 @@ typedef struct ref_block {
     float scale[2], offset[2];
     bool halves; // scales (and offsets) per 16 weights, not per 32
     bool has_offset;
+    // Where the canon has scales[2] in integers: scale[i] = d * times[i].
+    bool whole;
+    float d;
+    int32_t times[2];
 } ref_block;
 
 typedef void ref_read_fn(const uint8_t *row, int32_t b, ref_block *out);
@@ -21,7 +25,7 @@ static void ref_set_scale(ref_block *out, float scale, float offset, bool has_of
     out->scale[0] = out->scale[1] = scale;
     out->offset[0] = out->offset[1] = offset;
     out->has_offset = has_offset;
-    out->halves = false;
+    out->halves = out->whole = false;
 }
 
 static void ref_read_q4_0(const uint8_t *row, int32_t b, ref_block *out) {
@@ -79,10 +83,12 @@ static void ref_read_q2_k(const uint8_t *row, int32_t b, ref_block *out) {
         out->q[i] = (int16_t)((block->qs[part / 4 * 32 + i] >> (2 * (part % 4))) & 3);
     for (int h = 0; h < 2; h++) {
         uint8_t packed = block->scales[2 * part + h];
-        out->scale[h] = d * (float)(packed & 15);
+        out->times[h] = packed & 15;
+        out->scale[h] = d * (float)out->times[h];
         out->offset[h] = -(dmin * (float)(packed >> 4));
     }
-    out->halves = out->has_offset = true;
+    out->d = d;
+    out->halves = out->has_offset = out->whole = true;
 }
 
 static void ref_read_q3_k(const uint8_t *row, int32_t b, ref_block *out) {
@@ -95,10 +101,12 @@ static void ref_read_q3_k(const uint8_t *row, int32_t b, ref_block *out) {
         out->q[i] = (int16_t)(low + 4 * high - 4);
     }
     for (int h = 0; h < 2; h++) {
-        out->scale[h] = d * (float)(ch_scale_q3_k(block->scales, 2 * part + h) - 32);
+        out->times[h] = ch_scale_q3_k(block->scales, 2 * part + h) - 32;
+        out->scale[h] = d * (float)out->times[h];
         out->offset[h] = 0;
     }
-    out->halves = true;
+    out->d = d;
+    out->halves = out->whole = true;
     out->has_offset = false;
 }
 
@@ -141,7 +149,7 @@ static void ref_read_q6_k(const uint8_t *row, int32_t b, ref_block *out) {
         out->offset[h] = 0;
     }
     out->halves = true;
-    out->has_offset = false;
+    out->has_offset = out->whole = false;
 }
 
 // ---- dequantize
@@ -171,6 +179,13 @@ CH_FN void ch_dequantize_bf16__c(const uint8_t *row, float *y, int32_t k) {
 
 // ---- matvec and gemm
 
+// A block's weights times a column's bytes, whose sums over the block's halves are t0 and t1.
+static float ref_scaled(const ref_block *block, int32_t t0, int32_t t1) {
+    if (block->whole) return block->d * (float)(block->times[0] * t0 + block->times[1] * t1);
+    if (!block->halves) return block->scale[0] * (float)(t0 + t1);
+    return fmaf(block->scale[1], (float)t1, block->scale[0] * (float)t0);
+}
+
 // The canonical quantized dot: see the top of kernels.h. The column is number c of a record of
 // `group` columns.
 static float ref_dot_q8(ref_read_fn *read, const uint8_t *row, int32_t k, const ch_q8 *x,
@@ -186,10 +201,8 @@ static float ref_dot_q8(ref_read_fn *read, const uint8_t *row, int32_t k, const 
                 x->q[((size_t)(32 * b + i) / 4 * (size_t)group + (size_t)c) * 4 + (size_t)i % 4];
         size_t at = (size_t)b * (size_t)group + (size_t)c,
                at16 = (size_t)(2 * b) * (size_t)group + (size_t)c;
-        float u = block.halves ? fmaf(block.scale[1], (float)t[1], block.scale[0] * (float)t[0])
-                               : block.scale[0] * (float)(t[0] + t[1]);
         float *a = &acc[b % 4];
-        *a = fmaf(u, x->d[at], *a);
+        *a = fmaf(ref_scaled(&block, t[0], t[1]), x->d[at], *a);
         if (!block.has_offset) continue;
         if (!block.halves) {
             *a = fmaf(block.offset[0], x->sx[at], *a);
