@@ -36,11 +36,6 @@ if [ "${1:-}" = test ]; then
     need_file '/usr/include/criterion/criterion.h' libcriterion-dev
     need_file '/usr/include/*/cblas.h' libopenblas-dev
     need clang-format clang-format
-    # clang's sanitizers, of the version that the distribution has
-    if command -v apt-cache > /dev/null && command -v clang > /dev/null; then
-        version=$(clang -dumpversion | cut -d. -f1)
-        need_file "/usr/lib/*/clang/$version*/lib/linux/libclang_rt.asan*" "libclang-rt-$version-dev"
-    fi
 fi
 
 # shellcheck disable=SC2086 # words
