@@ -14,7 +14,7 @@
 #include <immintrin.h>
 
 #define GM(name)  gm256_##name
-#define GM_TARGET CH_TARGET("avx2,fma,f16c")
+#define GM_TARGET CH_TARGET_AVX2
 #define GM_I      __m256i
 #define GM_F      __m256
 #define GM_N      8
@@ -240,7 +240,7 @@ GT_TYPE(q6_k, avx2, sums2_halves, 32, GM256_SUMS(2) | GM_HALVES)
 // ---- tiles with VNNI
 
 #define GT(name)  gmvnni_##name
-#define GT_TARGET CH_TARGET("avx2,fma,f16c,avxvnni")
+#define GT_TARGET CH_TARGET_AVXVNNI
 
 // Written as assembly because gcc moves the accumulators around the intrinsic.
 GT_TARGET CH_FORCE_INLINE void gmvnni_steps(__m256i *t, const uint8_t *w, const int8_t *x,

@@ -14,7 +14,7 @@
 #include <immintrin.h>
 
 #define GM(name)  gm512_##name
-#define GM_TARGET CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma,f16c")
+#define GM_TARGET CH_TARGET_AVX512
 #define GM_I      __m512i
 #define GM_F      __m512
 #define GM_N      16

@@ -294,6 +294,12 @@ enum {
     CH_CPU_OPENBLAS = 1 << 16
 };
 
+// The function targets that go with the bits.
+#define CH_TARGET_AVX2    CH_TARGET("avx2,fma,f16c,bmi2")
+#define CH_TARGET_AVXVNNI CH_TARGET("avx2,fma,f16c,bmi2,avxvnni")
+#define CH_TARGET_AVX512                                                                           \
+    CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c,bmi2")
+
 typedef enum ch_family {
     CH_FAMILY_MATVEC,
     CH_FAMILY_GEMM,

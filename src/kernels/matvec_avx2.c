@@ -29,7 +29,7 @@
 #if CH_X86
 #include <immintrin.h>
 
-#define MV2_TARGET CH_TARGET("avx2,fma,f16c")
+#define MV2_TARGET CH_TARGET_AVX2
 #define MV2_FN     CH_FORCE_INLINE MV2_TARGET
 
 // ---- small vectors

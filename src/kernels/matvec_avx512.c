@@ -32,9 +32,8 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-#define MV512_TARGET                                                                               \
-    CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")
-#define MV512_FN CH_FORCE_INLINE MV512_TARGET
+#define MV512_TARGET CH_TARGET_AVX512
+#define MV512_FN     CH_FORCE_INLINE MV512_TARGET
 
 // ---- small vectors
 

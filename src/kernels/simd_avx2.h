@@ -11,7 +11,7 @@
 #if CH_X86
 #include <immintrin.h>
 
-#define X256_TARGET CH_TARGET("avx2,fma,f16c,bmi2")
+#define X256_TARGET CH_TARGET_AVX2
 #define X256_FN     CH_FORCE_INLINE X256_TARGET
 
 typedef __m256 x256_v;

@@ -11,9 +11,8 @@
 #if CH_X86
 #include <immintrin.h>
 
-#define X512_TARGET                                                                                \
-    CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c,bmi2")
-#define X512_FN CH_FORCE_INLINE X512_TARGET
+#define X512_TARGET CH_TARGET_AVX512
+#define X512_FN     CH_FORCE_INLINE X512_TARGET
 
 typedef __m512 x512_v;
 
