@@ -96,11 +96,18 @@ CH_INLINE size_t ch_row_bytes(ch_type type, int64_t k) {
 
 #define CH_GROUP 8 // columns of a gemm group
 
+// The arrays of a record: to read, and to write.
 typedef struct ch_q8 {
     const int8_t *q;
     const float *d, *sx, *sx16;
     const int32_t *s32, *s16;
 } ch_q8;
+
+typedef struct ch_q8_out {
+    int8_t *q;
+    float *d, *sx, *sx16;
+    int32_t *s32, *s16;
+} ch_q8_out;
 
 CH_INLINE int32_t ch_q8_padded(int32_t k) {
     return (k + 127) & ~127;
@@ -111,16 +118,21 @@ CH_INLINE size_t ch_q8_bytes(int32_t k, int32_t group) {
     return ch_round_up((size_t)ch_q8_padded(k) * (size_t)group * 15 / 8, CH_ALIGN);
 }
 
-CH_INLINE ch_q8 ch_q8_view(const void *record, int32_t k, int32_t group) {
+CH_INLINE ch_q8_out ch_q8_out_view(uint8_t *record, int32_t k, int32_t group) {
     size_t n = (size_t)ch_q8_padded(k) * (size_t)group;
-    const uint8_t *p = (const uint8_t *)record;
-    ch_q8 v;
-    v.q = (const int8_t *)p;
-    v.d = (const float *)(const void *)(p + n);
+    ch_q8_out v;
+    v.q = (int8_t *)record;
+    v.d = (float *)(void *)(record + n);
     v.sx = v.d + n / 32;
     v.sx16 = v.sx + n / 32;
-    v.s32 = (const int32_t *)(const void *)(v.sx16 + n / 16);
+    v.s32 = (int32_t *)(void *)(v.sx16 + n / 16);
     v.s16 = v.s32 + n / 32;
+    return v;
+}
+
+CH_INLINE ch_q8 ch_q8_view(const void *record, int32_t k, int32_t group) {
+    ch_q8_out at = ch_q8_out_view((uint8_t *)(uintptr_t)record, k, group);
+    ch_q8 v = {at.q, at.d, at.sx, at.sx16, at.s32, at.s16};
     return v;
 }
 

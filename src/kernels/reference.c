@@ -315,10 +315,7 @@ static float ref_max_abs(const float *x, int32_t n) {
 
 CH_FN void ch_quantize_q8__c(const float *x, size_t x_stride, int32_t cols, int32_t k,
                              int32_t group, uint8_t *record, int32_t block0, int32_t block1) {
-    size_t n = (size_t)ch_q8_padded(k) * (size_t)group;
-    int8_t *q = (int8_t *)record;
-    float *d = (float *)(void *)(record + n), *sx = d + n / 32, *sx16 = sx + n / 32;
-    int32_t *s32 = (int32_t *)(void *)(sx16 + n / 16), *s16 = s32 + n / 32;
+    ch_q8_out r = ch_q8_out_view(record, k, group);
     int32_t end = block1 == k / 32 ? ch_q8_padded(k) / 32 : block1;
     for (int32_t b = block0; b < end; b++)
         for (int32_t c = 0; c < group; c++) {
@@ -330,18 +327,18 @@ CH_FN void ch_quantize_q8__c(const float *x, size_t x_stride, int32_t cols, int3
             int32_t sum[2] = {0, 0};
             for (int32_t i = 0; i < 32; i++) {
                 int32_t v = scale > 0 ? ref_round_q8(from[i] * inverse) : 0;
-                q[((size_t)(32 * b + i) / 4 * (size_t)group + (size_t)c) * 4 + (size_t)i % 4] =
+                r.q[((size_t)(32 * b + i) / 4 * (size_t)group + (size_t)c) * 4 + (size_t)i % 4] =
                     (int8_t)v;
                 sum[i / 16] += v;
             }
             size_t at = (size_t)b * (size_t)group + (size_t)c,
                    at16 = (size_t)(2 * b) * (size_t)group + (size_t)c;
-            d[at] = scale;
-            sx[at] = scale * (float)(sum[0] + sum[1]);
-            s32[at] = sum[0] + sum[1];
+            r.d[at] = scale;
+            r.sx[at] = scale * (float)(sum[0] + sum[1]);
+            r.s32[at] = sum[0] + sum[1];
             for (size_t h = 0; h < 2; h++) {
-                sx16[at16 + h * (size_t)group] = scale * (float)sum[h];
-                s16[at16 + h * (size_t)group] = sum[h];
+                r.sx16[at16 + h * (size_t)group] = scale * (float)sum[h];
+                r.s16[at16 + h * (size_t)group] = sum[h];
             }
         }
 }

@@ -6,24 +6,6 @@
 
 #if CH_X86
 
-// The arrays of a record, for writing.
-typedef struct q256_record {
-    int8_t *q;
-    float *d, *sx, *sx16;
-    int32_t *s32, *s16;
-} q256_record;
-
-static q256_record q256_view(uint8_t *record, size_t n) {
-    q256_record r;
-    r.q = (int8_t *)record;
-    r.d = (float *)(void *)(record + n);
-    r.sx = r.d + n / 32;
-    r.sx16 = r.sx + n / 32;
-    r.s32 = (int32_t *)(void *)(r.sx16 + n / 16);
-    r.s16 = r.s32 + n / 32;
-    return r;
-}
-
 // Maxima become scales; *inverse is 1 / scale. Both 0 where the inverse is not finite.
 X256_FN __m256 q256_scales(__m256 most, __m256 *inverse) {
     __m256 scale = _mm256_div_ps(most, _mm256_set1_ps(127.0f));
@@ -60,7 +42,7 @@ X256_FN __m256i q256_sums(__m256i q) {
 }
 
 // Block b of one column.
-X256_FN void q256_row(const float *x, const q256_record *r, int32_t b) {
+X256_FN void q256_row(const float *x, const ch_q8_out *r, int32_t b) {
     __m256 inverse, scale = q256_scales(_mm256_set1_ps(x256_max_lanes(q256_max_abs(x))), &inverse);
     __m256 some = _mm256_cmp_ps(scale, _mm256_setzero_ps(), _CMP_NEQ_OQ);
     __m256i q = q256_round_block(x, inverse, _mm256_castps_si256(some));
@@ -116,7 +98,7 @@ X256_FN void q256_transpose(__m256i *m) {
 }
 
 // Block b of eight columns, of which the first `cols` exist; the others become zero.
-X256_FN void q256_group(const float *x, size_t x_stride, int32_t cols, const q256_record *r,
+X256_FN void q256_group(const float *x, size_t x_stride, int32_t cols, const ch_q8_out *r,
                         int32_t b) {
     __m256 m[8], inverse;
     for (int c = 0; c < 8; c++)
@@ -152,7 +134,7 @@ X256_FN void q256_group(const float *x, size_t x_stride, int32_t cols, const q25
 CH_FN X256_TARGET void ch_quantize_q8__avx2(const float *x, size_t x_stride, int32_t cols,
                                             int32_t k, int32_t group, uint8_t *record,
                                             int32_t block0, int32_t block1) {
-    q256_record r = q256_view(record, (size_t)ch_q8_padded(k) * (size_t)group);
+    ch_q8_out r = ch_q8_out_view(record, k, group);
     int32_t end = block1 == k / 32 ? ch_q8_padded(k) / 32 : block1;
     static const float zeros[32] = {0};
     for (int32_t b = block0; b < end; b++) {

@@ -13,24 +13,6 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-// The arrays of a record, for writing.
-typedef struct q512_record {
-    int8_t *q;
-    float *d, *sx, *sx16;
-    int32_t *s32, *s16;
-} q512_record;
-
-static q512_record q512_view(uint8_t *record, size_t n) {
-    q512_record r;
-    r.q = (int8_t *)record;
-    r.d = (float *)(void *)(record + n);
-    r.sx = r.d + n / 32;
-    r.sx16 = r.sx + n / 32;
-    r.s32 = (int32_t *)(void *)(r.sx16 + n / 16);
-    r.s16 = r.s32 + n / 32;
-    return r;
-}
-
 // Maxima become scales; *inverse is 1 / scale. Both 0 where the inverse is not finite.
 X512_FN __m256 q512_scales(__m256 most, __m256 *inverse) {
     __m256 scale = _mm256_div_ps(most, _mm256_set1_ps(127.0f));
@@ -88,7 +70,7 @@ X512_FN __m512i q512_sums(__m512i q) {
 }
 
 // Four blocks of one column, from block b on, of which `real` exist; the others become zero.
-X512_FN void q512_row(const float *x, const q512_record *r, int32_t b, int32_t real) {
+X512_FN void q512_row(const float *x, const ch_q8_out *r, int32_t b, int32_t real) {
     __mmask16 mask[4];
     for (int i = 0; i < 4; i++) mask[i] = i < real ? 0xffff : 0;
     __m512 m01 = q512_fold(q512_max_abs(x, mask[0]), q512_max_abs(x + 32, mask[1]));
@@ -139,7 +121,7 @@ X512_FN __m256 q512_max8(const __m512 *m) {
 }
 
 // Block b of eight columns, of which the first `cols` exist; the others become zero.
-X512_FN void q512_group(const float *x, size_t x_stride, int32_t cols, const q512_record *r,
+X512_FN void q512_group(const float *x, size_t x_stride, int32_t cols, const ch_q8_out *r,
                         int32_t b) {
     __m512 m[8];
     const float *from[8];
@@ -191,7 +173,7 @@ X512_FN void q512_group(const float *x, size_t x_stride, int32_t cols, const q51
 CH_FN X512_TARGET void ch_quantize_q8__avx512(const float *x, size_t x_stride, int32_t cols,
                                               int32_t k, int32_t group, uint8_t *record,
                                               int32_t block0, int32_t block1) {
-    q512_record r = q512_view(record, (size_t)ch_q8_padded(k) * (size_t)group);
+    ch_q8_out r = ch_q8_out_view(record, k, group);
     int32_t end = block1 == k / 32 ? ch_q8_padded(k) / 32 : block1;
     if (group == 1) {
         int32_t b = block0;

@@ -45,16 +45,9 @@ CH_FORCE_INLINE int32_t vcn_quantize16(const float32x4_t *x, float inverse, int8
     return vaddvq_s32(vaddq_s32(vaddq_s32(a, b), vaddq_s32(c, d)));
 }
 
-// The arrays of a record, writable.
-typedef struct vcn_record {
-    int8_t *q;
-    float *d, *sx, *sx16;
-    int32_t *s32, *s16;
-} vcn_record;
-
 // Block b of column c of a group; `from` is NULL where there is nothing but zero.
-CH_FORCE_INLINE void vcn_quantize_block(const float *from, const vcn_record *out, size_t b,
-                                        size_t c, size_t group) {
+CH_FORCE_INLINE void vcn_quantize_block(const float *from, const ch_q8_out *out, size_t b, size_t c,
+                                        size_t group) {
     int8x16_t q[2] = {vdupq_n_s8(0), vdupq_n_s8(0)};
     int32_t sum[2] = {0, 0};
     float scale = 0;
@@ -91,15 +84,7 @@ CH_FORCE_INLINE void vcn_quantize_block(const float *from, const vcn_record *out
 
 CH_FN void ch_quantize_q8__neon(const float *x, size_t x_stride, int32_t cols, int32_t k,
                                 int32_t group, uint8_t *record, int32_t block0, int32_t block1) {
-    ch_q8 view = ch_q8_view(record, k, group);
-    size_t n = (size_t)ch_q8_padded(k) * (size_t)group;
-    vcn_record out;
-    out.q = (int8_t *)record;
-    out.d = (float *)(void *)(record + n);
-    out.sx = out.d + (view.sx - view.d);
-    out.sx16 = out.d + (view.sx16 - view.d);
-    out.s32 = (int32_t *)(void *)(out.sx16 + n / 16);
-    out.s16 = out.s32 + (view.s16 - view.s32);
+    ch_q8_out out = ch_q8_out_view(record, k, group);
     int32_t end = block1 == k / 32 ? ch_q8_padded(k) / 32 : block1;
     for (int32_t b = block0; b < end; b++)
         for (int32_t c = 0; c < group; c++) {
