@@ -138,6 +138,17 @@ else
     say "every global name begins with chord_ or ch_" < "$work/exports"
 fi
 
+# ---- what the repository holds
+
+if git rev-parse --git-dir > /dev/null 2>&1; then
+    git ls-files | sed 's|/.*||' | sort -u | grep -vxE \
+        '\.ci|\.clang-format|\.github|\.gitignore|CMakeLists\.txt|LICENSE|README\.md|bench|docs|glsl|include|src|tests|tools' \
+        > "$work/top" || true
+    say "the top level holds what belongs there" < "$work/top"
+else
+    skip "top level" "this is no git checkout"
+fi
+
 # ---- format
 
 if ! command -v clang-format > /dev/null; then
