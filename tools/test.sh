@@ -153,11 +153,6 @@ openblas() {
     configure build-openblas -DCHORD_OPENBLAS=ON && tests build-openblas -E 'tidy|single_header|readme'
 }
 
-# What chord refuses by name, so far: these cases count as skipped, all others must hold.
-refused='tok +(deepseek-coder|falcon|gpt-2|llama-bpe|qwen2|starcoder) '
-refused="$refused|arch +(gemma2|gemma3|mixtral|phi2|phi3|qwen2|qwen3|qwen3moe) "
-refused="$refused|quant +(iq3_s|iq4_nl|iq4_xs|tq1_0|tq2_0) "
-
 for part in $parts; do
     case $part in
         setup)

@@ -39,7 +39,6 @@
 #define CH_NOINLINE          __attribute__((noinline, unused))
 #define CH_TARGET(features)  __attribute__((target(features)))
 #define CH_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define CH_LIKELY(x)         __builtin_expect(!!(x), 1)
 #define CH_UNLIKELY(x)       __builtin_expect(!!(x), 0)
 // Before a loop whose body must be laid out once per iteration (it holds vectors in an array).
 #if defined(__clang__)
@@ -62,12 +61,10 @@
 
 // Atomics, as the few operations that chord uses (gcc and clang builtins: C11 and C++17 share no
 // header for them).
-#define CH_LOAD_RELAXED(p)         __atomic_load_n((p), __ATOMIC_RELAXED)
-#define CH_LOAD_ACQUIRE(p)         __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define CH_STORE_RELAXED(p, v)     __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define CH_STORE_RELEASE(p, v)     __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define CH_FETCH_ADD(p, v)         __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
-#define CH_FETCH_ADD_RELAXED(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define CH_LOAD_RELAXED(p)     __atomic_load_n((p), __ATOMIC_RELAXED)
+#define CH_LOAD_ACQUIRE(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define CH_STORE_RELAXED(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define CH_FETCH_ADD(p, v)     __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 // If *p is still *seen, stores v and says true; else puts what *p is into *seen and says false.
 #define CH_EXCHANGE_RELAXED(p, seen, v)                                                            \
     __atomic_compare_exchange_n((p), (seen), (v), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)

@@ -54,6 +54,14 @@ static bool exec_share_next(exec_share *s, int32_t *first, int32_t *end) {
 
 // ---- ops
 
+static uint8_t *exec_region(ch_exec *x, ch_region region) {
+    return x->arena + x->plan->table.regions[region].offset;
+}
+
+static uint8_t *exec_scratch(ch_exec *x, int32_t lane) {
+    return exec_region(x, CH_REGION_SCRATCH) + (size_t)lane * x->plan->scratch_bytes;
+}
+
 static float *exec_f32(ch_exec *x, uint64_t offset) {
     return (float *)(void *)(x->arena + offset);
 }
@@ -152,8 +160,7 @@ static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane
     a.y_stride = (size_t)op->rows;
     a.bias = exec_weight_f32(x, op->bias);
     a.add = op->add == CH_NOWHERE ? NULL : exec_f32(x, op->add);
-    a.scratch = x->arena + x->plan->table.regions[CH_REGION_SCRATCH].offset +
-                (size_t)lane * x->plan->scratch_bytes;
+    a.scratch = exec_scratch(x, lane);
     int32_t grain = CH_GEMM_ROWS / CH_ROW_UNIT;
     if (!many) {
         size_t unit_bytes = op->weight_stride * CH_ROW_UNIT;
@@ -165,15 +172,19 @@ static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane
         mm(&a, u * CH_ROW_UNIT, CH_MIN(end * CH_ROW_UNIT, op->rows));
 }
 
-// The caches of one block and KV head.
-static uint8_t *exec_keys(ch_exec *x, int32_t block, int32_t head) {
+// The cache of one block and KV head in a region of such caches, `bytes` each.
+static uint8_t *exec_cache(ch_exec *x, ch_region region, uint64_t bytes, int32_t block,
+                           int32_t head) {
     size_t i = (size_t)block * (size_t)x->weights->hp.kv_heads + (size_t)head;
-    return x->arena + x->plan->table.regions[CH_REGION_KEYS].offset + i * x->plan->key_bytes;
+    return exec_region(x, region) + i * bytes;
+}
+
+static uint8_t *exec_keys(ch_exec *x, int32_t block, int32_t head) {
+    return exec_cache(x, CH_REGION_KEYS, x->plan->key_bytes, block, head);
 }
 
 static uint8_t *exec_values(ch_exec *x, int32_t block, int32_t head) {
-    size_t i = (size_t)block * (size_t)x->weights->hp.kv_heads + (size_t)head;
-    return x->arena + x->plan->table.regions[CH_REGION_VALUES].offset + i * x->plan->value_bytes;
+    return exec_cache(x, CH_REGION_VALUES, x->plan->value_bytes, block, head);
 }
 
 // Queries are scaled by 1 / sqrt(head size) here, so that attention need not.
@@ -219,8 +230,7 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     a.value_dim = hp->value_dim;
     a.pos0 = x->position;
     a.window = 0;
-    a.scratch = x->arena + x->plan->table.regions[CH_REGION_SCRATCH].offset +
-                (size_t)lane * x->plan->scratch_bytes;
+    a.scratch = exec_scratch(x, lane);
     exec_share s = exec_share_open(x, index, lane, whole * parts, 1);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
         int32_t part = u % parts, t = u / parts % tiles * tile, kv = u / parts / tiles;
