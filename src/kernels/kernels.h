@@ -351,8 +351,8 @@ typedef struct ch_kernel {
     ch_family family;
     int32_t variant; // a ch_type (matvec, gemm, dequantize), a ch_kv_type (kv_store, attention), a
                      // ch_roof_kind (roof_peak), or 0
-    uint32_t cpu;  // CPU bits needed; 0: runs anywhere
-    ch_any_fn *fn; // cast to the family's type
+    uint32_t cpu;    // CPU bits needed; 0: runs anywhere
+    ch_any_fn *fn;   // cast to the family's type
 } ch_kernel;
 
 // Row i of the list (0 <= i < ch_kernel_count()).
