@@ -15,6 +15,7 @@ enum {
     CLI_OK = 0,
     CLI_FAILED = 1,        // the work failed
     CLI_USAGE = 2,         // the command line is wrong
+    CLI_GATE = 3,          // a gate failed
     CLI_INTERRUPTED = 130, // SIGINT or SIGTERM: what was written so far is whole, and not all
     CLI_PIPE = 141         // nobody reads standard output any more
 };
@@ -56,11 +57,11 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_run, cli_tokenize, cli_logits, cli_perplexity, cli_inspect, cli_plan,
-    cli_graph, cli_kernels, cli_bench;
+    cli_graph, cli_kernels, cli_bench, cli_gate;
 
 // Reads argv[0..argc) into the values of `options` (ended by a row without a name). A word that is
-// no option is the value of --model. CLI_CONTINUE, or the exit code: after --help, or after a
-// sentence about what is wrong.
+// no option is the value of --model, or of --gates. CLI_CONTINUE, or the exit code: after --help,
+// or after a sentence about what is wrong.
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv);
 
 // The one of `count` words that `word` may have been meant to be, or NULL.
@@ -165,6 +166,9 @@ const char *cli_size(uint64_t bytes, char *out, size_t capacity);
 // A string of a file: on a terminal's line (control bytes as '?'), and as a JSON string.
 void cli_print_text(const char *text);
 void cli_print_json(const char *text, size_t bytes);
+
+// Bytes of the well-formed UTF-8 character at `p`, 0 if there is none.
+size_t cli_utf8(const unsigned char *p, size_t left);
 
 // ---- signals and progress
 

@@ -13,8 +13,7 @@
 
 #include "cli.h"
 #include "json.h"
-
-#include "../kernels/kernels.h"
+#include "measure.h"
 
 // ---- what a file says
 
@@ -142,13 +141,13 @@ void gate_file_close(gate_file *file);
 // A path of the file: relative ones begin at its folder. From malloc.
 char *gate_file_path(const gate_file *file, const char *path);
 
-// One number to put in the place of another.
+// A piece of the file's text to put in the place of another.
 typedef struct gate_edit {
-    const json_value *value;
-    double number;
+    size_t at, end;
+    char text[64];
 } gate_edit;
 
-// Writes the file anew with these numbers, ordered as they stand in it. Whole, or not at all.
+// Writes the file anew with these edits, ordered as they stand in it. Whole, or not at all.
 int gate_file_edit(const gate_file *file, const gate_edit *edits, int32_t count);
 
 // A number as a gates file has it.
@@ -159,7 +158,12 @@ const char *gate_measure_name(gate_measure measure);
 
 // ---- results
 
-typedef enum gate_verdict { GATE_PASSED, GATE_FAILED, GATE_SKIPPED } gate_verdict;
+typedef enum gate_verdict {
+    GATE_PASSED,
+    GATE_FAILED,
+    GATE_SKIPPED, // cannot be measured here
+    GATE_BROKEN   // should be measured, and was not: no model, no memory
+} gate_verdict;
 
 typedef struct gate_result {
     const gate_spec *spec;
@@ -172,18 +176,26 @@ typedef struct gate_result {
 } gate_result;
 
 __attribute__((format(printf, 2, 3))) void gate_note(gate_result *result, const char *format, ...);
-__attribute__((format(printf, 2, 3))) void gate_skip(gate_result *result, const char *format, ...);
+// These set the verdict too, and return false.
+__attribute__((format(printf, 2, 3))) bool gate_skip(gate_result *result, const char *format, ...);
+__attribute__((format(printf, 2, 3))) bool gate_error(gate_result *result, const char *format, ...);
 
 typedef enum gate_output { GATE_MD, GATE_JSON, GATE_JUNIT } gate_output;
 
-// What the run was, for reports.
+// A run, for reports.
 typedef struct gate_run {
-    const char *path, *against, *level;
+    const char *path, *against, *level; // against: NULL if it is no A/B
+    const char *disturbed;              // a sentence, or ""
     double seconds;
+    gate_result *results;
+    int32_t count;
 } gate_run;
 
-void gate_report(gate_output output, const gate_run *run, const gate_result *results,
-                 int32_t count);
+int32_t gate_run_count(const gate_run *run, gate_verdict verdict);
+void gate_report(gate_output output, const gate_run *run);
+
+// A measured value or a limit, as a tier's are written: "62.1 %", "1.003", "12".
+const char *gate_value_text(const gate_spec *spec, double value, char out[32]);
 
 // ---- settings of a run
 
@@ -196,8 +208,7 @@ typedef struct gate_context {
 
 // ---- models
 
-// The model of a gate, opened once. NULL after gate_skip or a sentence in the note: *failed tells
-// that it is an error and no mere absence.
+// The model of a gate, opened once. NULL: *why tells.
 const chord_model *gate_model_get(const gate_context *context, gate_model *model, char *why,
                                   size_t capacity);
 void gate_models_close(gate_file *file);
@@ -234,5 +245,59 @@ typedef struct gate_syscalls {
 bool gate_trace(int (*work)(void *user), void *user, gate_syscalls *counts, char *why,
                 size_t capacity);
 void gate_trace_mark(void *user, bool begin); // in the child
+
+// ---- work that is timed
+
+typedef struct gate_work gate_work;
+
+struct gate_work {
+    const gate_spec *spec;
+    void (*run)(gate_work *work); // once
+    // What one run needs of the machine: the roof's time is units / rate of `limit`.
+    measure_limit limit;
+    double units;       // bytes read, or multiply-adds
+    size_t working_set; // bytes that are read over and over
+    int32_t lanes;
+    bool failed; // a call of the library did
+    // Whose meaning is the measure's own.
+    void *fn;
+    ch_mm_args mm;
+    ch_attn_args attn;
+    uint8_t *memory;
+    size_t memory_bytes, pool, at; // at: where in the pool of weights the next run reads
+    float *x, *y;
+    uint8_t *record;
+    const chord_model *model;
+    chord_session *session;
+    chord_token *tokens;
+    const char *text;
+    size_t capacity;
+    chord_model_desc model_desc;
+    chord_session_desc session_desc;
+};
+
+// Prepares the work of a gate. False: *why tells, and nothing is left to close.
+bool gate_work_open(const gate_context *context, const gate_spec *spec, gate_work *work, char *why,
+                    size_t capacity);
+void gate_work_close(gate_work *work);
+
+// Runs the work some times; returns the seconds that they took.
+double gate_work_time(gate_work *work, int32_t times);
+
+// How many runs take about `seconds`; runs some to find out.
+int32_t gate_work_times(gate_work *work, double seconds);
+
+void gate_share_run(const gate_context *context, const gate_spec *spec, gate_result *result);
+
+// ---- A/B
+
+// Answers commands on standard input: see gate_ab.c. The exit code.
+int gate_serve(const gate_context *context);
+
+// Whether the other program can be run and has these gates. CLI_OK, or the exit code after a
+// sentence.
+int gate_ab_check(const gate_context *context, const char *other);
+void gate_ab_run(const gate_context *context, const char *other, const gate_spec *spec,
+                 gate_result *result);
 
 #endif

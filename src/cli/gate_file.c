@@ -465,13 +465,11 @@ void gate_number_text(double number, char *out, size_t capacity) {
 static bool file_write_edited(const gate_file *file, const gate_edit *edits, int32_t count,
                               FILE *out) {
     size_t at = 0;
-    char text[32];
     for (int32_t i = 0; i < count; i++) {
-        const json_value *v = edits[i].value;
-        gate_number_text(edits[i].number, text, sizeof text);
-        if (fwrite(file->text + at, 1, v->at - at, out) != v->at - at) return false;
-        if (fputs(text, out) == EOF) return false;
-        at = v->end;
+        size_t kept = edits[i].at - at;
+        if (fwrite(file->text + at, 1, kept, out) != kept) return false;
+        if (fputs(edits[i].text, out) == EOF) return false;
+        at = edits[i].end;
     }
     return fwrite(file->text + at, 1, file->bytes - at, out) == file->bytes - at;
 }

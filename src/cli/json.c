@@ -1,6 +1,8 @@
 // json: see json.h. The grammar is that of RFC 8259.
 #include "json.h"
 
+#include "cli.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -122,13 +124,17 @@ static bool json_string(json_reader *r, const char **out) {
     *out = r->strings;
     if (!json_take(r, '"')) return json_wanted(r, "a string");
     while (r->at < r->bytes && r->text[r->at] != '"') {
-        char c = r->text[r->at];
-        if ((unsigned char)c < 32) return json_wanted(r, "the end of a string");
-        r->at++;
-        if (c != '\\')
-            *r->strings++ = c;
-        else if (!json_escape(r))
-            return false;
+        const char *from = r->text + r->at;
+        if ((unsigned char)*from < 32) return json_wanted(r, "the end of a string");
+        size_t length = cli_utf8((const unsigned char *)from, r->bytes - r->at);
+        if (length == 0) return json_wanted(r, "UTF-8");
+        r->at += length;
+        if (*from == '\\') {
+            if (!json_escape(r)) return false;
+        } else {
+            memcpy(r->strings, from, length);
+            r->strings += length;
+        }
     }
     if (!json_take(r, '"')) return json_wanted(r, "the end of a string");
     *r->strings++ = 0;

@@ -5,7 +5,7 @@
 
 static const cli_command *const main_commands[] = {
     &cli_run,  &cli_tokenize, &cli_logits,  &cli_perplexity, &cli_inspect,
-    &cli_plan, &cli_graph,    &cli_kernels, &cli_bench,
+    &cli_plan, &cli_graph,    &cli_kernels, &cli_bench,      &cli_gate,
 };
 enum { MAIN_COMMANDS = (int)(sizeof main_commands / sizeof *main_commands) };
 
@@ -22,7 +22,7 @@ static int main_help(void) {
     printf("  %-12s%s\n", "version", "Tells the version of the program.");
     printf("\nMore about one of them: chord COMMAND --help\n"
            "Exit status: 0 done, 1 the work failed, 2 the command line is wrong, "
-           "130 interrupted.\n");
+           "3 a gate failed,\n130 interrupted.\n");
     return cli_finish(CLI_OK);
 }
 

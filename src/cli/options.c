@@ -248,6 +248,7 @@ static int option_unknown(const cli_command *command, const cli_option *options,
 
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv) {
     const cli_option *model = option_by_name(options, "model", 5);
+    if (!model) model = option_by_name(options, "gates", 5);
     bool words_only = false;
     for (int i = 0; i < argc; i++) {
         const char *arg = argv[i], *value = NULL;

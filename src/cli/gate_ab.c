@@ -1,0 +1,289 @@
+// gate_ab: this program against another one, in turn, on the same work.
+//
+// Owns: the children, one of each program, that do the work, and the tier's test. Refuses: timing
+// the start of a process: a child prepares a work, then runs it as often as it is told, and tells
+// the seconds that it took.
+//
+// A sitting is two new children and one work. Samples of a few milliseconds are taken in the order
+// ABBA, so that what drifts drifts for both; each pair gives a ratio of this program's time to the
+// other's. The median over pairs has an interval from the order of the pairs, of 99 % confidence.
+// A sitting fails when the median is beyond the limit and the interval lies above 1. A gate is red
+// when all of its sittings fail one after the other: where memory lies differs from process to
+// process, and is worth a few percent to some works, so that one sitting alone proves nothing.
+//
+// What a child answers, a line each (the version is checked first):
+//   open I CPU       prepares gate I, on one CPU (-1: on all)          ok
+//   times SECONDS    how many runs take about so long                  N
+//   run N            runs it                                           SECONDS
+//   decode I TOKENS  decodes as the instruction count wants it, once   ok
+#define _GNU_SOURCE
+#include "gate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define AB_GREETING   "chord gate 1"
+#define AB_SAMPLE     0.004
+#define AB_CONFIDENCE 0.99
+#define AB_LIMIT      1.02
+
+enum { AB_QUADS = 40, AB_SITTINGS = 3, AB_LINE = 256 };
+
+// ---- one CPU
+
+#if defined(__linux__)
+// The CPUs that this process may use: their count, and the one at place `i % count`.
+static int ab_cpu(int32_t i) {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) == 0) return -1;
+    int32_t left = i % CPU_COUNT(&allowed);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &allowed) && left-- == 0) return cpu;
+    return -1;
+}
+
+static void ab_pin(int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    if (cpu < 0) return;
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+#else
+static int ab_cpu(int32_t i) {
+    (void)i;
+    return -1;
+}
+
+static void ab_pin(int cpu) {
+    (void)cpu;
+}
+#endif
+
+// ---- the child
+
+static void serve_mark(void *user, bool begin) {
+    (void)user;
+    (void)begin;
+}
+
+static bool serve_decode(const gate_context *context, int32_t gate, int32_t tokens, char *why,
+                         size_t capacity) {
+    gate_spec spec = context->file->gates[gate];
+    spec.numbers[GATE_N_TOKENS] = tokens;
+    // The context's size must not depend on the tokens.
+    spec.numbers[GATE_N_CONTEXT] = CH_MAX(spec.numbers[GATE_N_CONTEXT], 512);
+    return gate_exact_decode(context, &spec, serve_mark, NULL, why, capacity);
+}
+
+int gate_serve(const gate_context *context) {
+    gate_work work;
+    char line[AB_LINE], why[160] = "";
+    bool open = false;
+    puts(AB_GREETING);
+    while (fflush(stdout) == 0 && fgets(line, sizeof line, stdin)) {
+        int gate = 0, number = 0;
+        double seconds = 0;
+        if (sscanf(line, "open %d %d", &gate, &number) == 2 && gate >= 0 &&
+            gate < context->file->gate_count) {
+            if (open) gate_work_close(&work);
+            ab_pin(number);
+            open = gate_work_open(context, &context->file->gates[gate], &work, why, sizeof why);
+            printf("%s\n", open ? "ok" : why);
+        } else if (open && sscanf(line, "times %lf", &seconds) == 1) {
+            printf("%d\n", gate_work_times(&work, seconds));
+        } else if (open && sscanf(line, "run %d", &number) == 1) {
+            seconds = gate_work_time(&work, number);
+            printf("%.9f\n", work.failed ? -1.0 : seconds);
+        } else if (sscanf(line, "decode %d %d", &gate, &number) == 2 && gate >= 0 &&
+                   gate < context->file->gate_count && context->file->gates[gate].model) {
+            bool good = serve_decode(context, gate, number, why, sizeof why);
+            printf("%s\n", good ? "ok" : why);
+            if (!good) return CLI_FAILED;
+        } else {
+            puts("what?");
+        }
+    }
+    if (open) gate_work_close(&work);
+    return CLI_OK;
+}
+
+// ---- the parent
+
+typedef struct ab_child {
+    pid_t process; // 0: none
+    FILE *to, *from;
+} ab_child;
+
+static void ab_close(ab_child *child) {
+    if (child->to) fclose(child->to);
+    if (child->from) fclose(child->from);
+    if (child->process > 0) waitpid(child->process, NULL, 0);
+    memset(child, 0, sizeof *child);
+}
+
+static bool ab_open(const gate_context *context, const char *program, ab_child *child) {
+    int to[2], from[2];
+    const char *arguments[8] = {program, "gate", context->file->path, "--serve"};
+    memset(child, 0, sizeof *child);
+    if (context->cpu) {
+        arguments[4] = "--cpu";
+        arguments[5] = context->cpu;
+    }
+    if (pipe2(to, O_CLOEXEC) != 0) return false;
+    if (pipe2(from, O_CLOEXEC) != 0) {
+        close(to[0]);
+        close(to[1]);
+        return false;
+    }
+    fflush(NULL);
+    child->process = fork();
+    if (child->process == 0) {
+        int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        dup2(to[0], STDIN_FILENO);
+        dup2(from[1], STDOUT_FILENO);
+        if (quiet >= 0) dup2(quiet, STDERR_FILENO);
+        execv(program, (char *const *)(uintptr_t)arguments);
+        _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    child->to = fdopen(to[1], "w");
+    child->from = fdopen(from[0], "r");
+    if (child->process > 0 && child->to && child->from) return true;
+    ab_close(child);
+    return false;
+}
+
+// Asks, and reads the answer's line; false when there is none.
+__attribute__((format(printf, 3, 4))) static bool ab_ask(ab_child *child, char answer[AB_LINE],
+                                                         const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    bool good = format[0] == 0 || (vfprintf(child->to, format, args) > 0 && fflush(child->to) == 0);
+    va_end(args);
+    good = good && fgets(answer, AB_LINE, child->from);
+    if (good) answer[strcspn(answer, "\n")] = 0;
+    return good;
+}
+
+static bool ab_start(const gate_context *context, const char *program, ab_child *child) {
+    char answer[AB_LINE];
+    if (!ab_open(context, program, child)) return false;
+    if (ab_ask(child, answer, "%s", "") && strcmp(answer, AB_GREETING) == 0) return true;
+    ab_close(child);
+    return false;
+}
+
+int gate_ab_check(const gate_context *context, const char *other) {
+    ab_child child;
+    signal(SIGPIPE, SIG_IGN); // a child that is gone is an answer that does not come
+    if (access(other, X_OK) != 0) {
+        fprintf(stderr, "chord: cannot run the other program %s: %s\n", other, strerror(errno));
+        return CLI_FAILED;
+    }
+    if (!ab_start(context, other, &child)) {
+        fprintf(stderr,
+                "chord: %s does not take part in gates: wanted a chord program that knows all of "
+                "the gates in %s\n",
+                other, context->file->path);
+        return CLI_FAILED;
+    }
+    ab_close(&child);
+    return CLI_OK;
+}
+
+// Seconds of a sample, or -1.
+static double ab_sample(ab_child *child, int32_t times) {
+    char answer[AB_LINE];
+    if (!ab_ask(child, answer, "run %d\n", times)) return -1;
+    return strtod(answer, NULL);
+}
+
+// Prepares the work in a child.
+static bool ab_prepare(ab_child *child, int32_t gate, int cpu, char *why, size_t capacity) {
+    char answer[AB_LINE] = "it ended";
+    if (ab_ask(child, answer, "open %d %d\n", gate, cpu) && strcmp(answer, "ok") == 0) return true;
+    snprintf(why, capacity, "a program failed to prepare the work: %s", answer);
+    return false;
+}
+
+// Ratios of this program's time to the other's, two from each ABBA.
+static bool ab_quads(ab_child pair[2], measure_samples *ratios, char *why, size_t capacity) {
+    char answer[AB_LINE];
+    int32_t times = 0;
+    if (ab_ask(&pair[1], answer, "times %g\n", AB_SAMPLE)) times = (int32_t)atoi(answer);
+    bool good = times > 0 && ab_sample(&pair[0], times) > 0; // which warms it up too
+    for (int32_t i = 0; i < AB_QUADS && good; i++) {
+        static const int order[2][4] = {{0, 1, 1, 0}, {1, 0, 0, 1}};
+        double t[2][2];
+        int32_t taken[2] = {0, 0};
+        for (int j = 0; j < 4 && good; j++) {
+            int who = order[i % 2][j];
+            t[who][taken[who]] = ab_sample(&pair[who], times);
+            good = t[who][taken[who]++] > 0;
+        }
+        good = good && measure_add(ratios, t[0][0] / t[1][0]) &&
+               measure_add(ratios, t[0][1] / t[1][1]);
+    }
+    if (!good) snprintf(why, capacity, "a program ended while it was measured");
+    return good;
+}
+
+// Two new children and one work. False: *why tells.
+static bool ab_sitting(const gate_context *context, const char *other, const gate_spec *spec,
+                       int32_t number, measure_samples *ratios, char *why, size_t capacity) {
+    ab_child pair[2] = {{0}, {0}};
+    const char *programs[2] = {"/proc/self/exe", other};
+    int32_t gate = (int32_t)(spec - context->file->gates);
+    int cpu = spec->numbers[GATE_N_LANES] > 1 ? -1 : ab_cpu(number);
+    bool good = true;
+    for (int i = 0; i < 2 && good; i++) {
+        int who = (i + number) % 2; // who comes first gets its memory first
+        good = ab_start(context, programs[who], &pair[who]);
+        if (!good) snprintf(why, capacity, "cannot start %s", programs[who]);
+        good = good && ab_prepare(&pair[who], gate, cpu, why, capacity);
+    }
+    good = good && ab_quads(pair, ratios, why, capacity);
+    ab_close(&pair[0]);
+    ab_close(&pair[1]);
+    return good;
+}
+
+void gate_ab_run(const gate_context *context, const char *other, const gate_spec *spec,
+                 gate_result *result) {
+    char why[160] = "";
+    measure_samples all = {NULL, 0, 0};
+    measure_summary sum;
+    bool good = true;
+    result->limit = result->limit > 0 ? result->limit : AB_LIMIT;
+    result->verdict = GATE_FAILED;
+    while (good && result->verdict == GATE_FAILED && result->attempts < AB_SITTINGS) {
+        int32_t before = all.count;
+        good = ab_sitting(context, other, spec, result->attempts++, &all, why, sizeof why) &&
+               measure_summarize(all.items + before, all.count - before, AB_CONFIDENCE, &sum);
+        if (good && !(sum.median > result->limit && sum.low > 1)) result->verdict = GATE_PASSED;
+    }
+    if (good && result->verdict == GATE_FAILED)
+        good = measure_summarize(all.items, all.count, AB_CONFIDENCE, &sum);
+    if (good) {
+        result->measured = sum.median;
+        result->low = sum.low;
+        result->high = sum.high;
+        result->interval = true;
+    }
+    if (!good)
+        gate_error(result, "%s", why[0] ? why : "no memory");
+    else if (result->verdict == GATE_FAILED)
+        gate_note(result, "slower by %.1f %% in %d of %d sittings", 100 * (sum.median - 1),
+                  result->attempts, result->attempts);
+    measure_free(&all);
+}
