@@ -238,6 +238,7 @@ typedef struct chord_session_desc {
                        // "dotprod", "i8mm", "openblas" (where it is built in: the only one whose
                        // results are not the same to the bit); NULL: the best there is
     chord_sampler sampler;
+    bool profile; // time every op: see chord_op_info.seconds
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
                   // chord's own
     size_t memory_bytes;
@@ -367,8 +368,14 @@ typedef struct chord_op_info {
     uint64_t bytes;     // read and written by one decoded token at position 0 (attention: plus
                         // bytes_per_position)
     uint64_t bytes_per_position;
+    uint64_t weight_bytes; // of `bytes`: a matrix that a step of many tokens reads once
     uint64_t flops, flops_per_position; // a multiply-add counts as two
     bool barrier;                       // lanes wait for each other after it
+    bool logits_only;                   // done for the tokens whose logits are wanted, no others
+    // Spent in it since the session was opened, if desc.profile was set, else 0: the time between
+    // two barriers, as lane 0 sees it, is shared out among the ops between them in proportion to
+    // the time that all lanes worked at them. The sum over all ops is the time of all steps.
+    double seconds;
 } chord_op_info;
 
 // Op i of the session's graph; ARGUMENT past its end.

@@ -1,9 +1,10 @@
 // checkkern: proves every kernel of the list against the family's C reference, bit for bit, and
 // times it (--bench).
 //
-// Build: cc -std=c11 -O2 -D_GNU_SOURCE tests/checkkern.c src/kernels/*.c -lm -o checkkern
+// Build: cc -std=c11 -O2 -D_GNU_SOURCE tests/checkkern.c src/cli/bench_cases.c src/arena/os.c
+//   src/kernels/*.c -lm -pthread -o checkkern
 // Owns: the command line and the report. Refuses: knowledge of the engine; only src/kernels is
-// used.
+// used, and the bench's cases.
 #include "checkkern.h"
 #include "checkkern_matmul.h"
 #include "checkkern_vector.h"

@@ -42,7 +42,7 @@ for file in $(find src -name '*.[ch]' -o -name '*.def' | sort); do
         cli)
             may="cli include"
             # What measures the machine may use what it is made of.
-            case ${file##*/} in bench* | gate* | measure*) may="cli engine kernels include" ;; esac
+            case ${file##*/} in bench* | gate* | measure*) may="cli engine kernels arena include" ;; esac
             ;;
         *) may=nothing ;;
     esac

@@ -201,24 +201,28 @@ size_t cli_utf8(const unsigned char *p, size_t left) {
     return n;
 }
 
-void cli_print_json(const char *text, size_t bytes) {
-    putchar('"');
+void cli_write_json(FILE *file, const char *text, size_t bytes) {
+    fputc('"', file);
     for (size_t i = 0; i < bytes;) {
         const unsigned char *p = (const unsigned char *)text + i;
         size_t n = cli_utf8(p, bytes - i);
         if (n == 0)
-            fputs("\\ufffd", stdout);
+            fputs("\\ufffd", file);
         else if (*p == '"' || *p == '\\')
-            printf("\\%c", *p);
+            fprintf(file, "\\%c", *p);
         else if (*p == '\n')
-            fputs("\\n", stdout);
+            fputs("\\n", file);
         else if (*p < 32 || *p == 127)
-            printf("\\u%04x", *p);
+            fprintf(file, "\\u%04x", *p);
         else
-            fwrite(p, 1, n, stdout);
+            fwrite(p, 1, n, file);
         i += n ? n : 1;
     }
-    putchar('"');
+    fputc('"', file);
+}
+
+void cli_print_json(const char *text, size_t bytes) {
+    cli_write_json(stdout, text, bytes);
 }
 
 // ---- signals

@@ -164,15 +164,15 @@ void measure_watch_end(measure_watch *watch) {
     measure_usage(&own, &switches);
     watch->seconds = ch_os_seconds() - watch->begun;
     double had = watch->seconds * watch->cpus;
-    watch->others_share = watch->steal_share = -1;
+    watch->others_share = watch->steal_share = watch->switch_rate = -1;
     // The system counts in hundredths of a second: a short run says nothing.
-    if (told && watch->seconds >= 0.2) {
+    if (watch->seconds < 0.2) return;
+    watch->switch_rate = (double)(switches - watch->switches) / watch->seconds;
+    if (told) {
         double others = (busy - watch->busy) - (own - watch->own);
         watch->others_share = (others > 0 ? others : 0) / had;
         watch->steal_share = (steal - watch->steal) / had;
     }
-    watch->switch_rate =
-        watch->seconds > 0 ? (double)(switches - watch->switches) / watch->seconds : 0;
 }
 
 // Adds "what 12 unit (limit 5 unit)" to a text.
