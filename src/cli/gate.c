@@ -126,10 +126,13 @@ static int gate_list(const gate_context *context, const gate_settings *settings)
 
 // ---- new limits
 
-// The limit that a result asks for.
+// The limit that a result asks for: a count as it is and a share with a margin, unless the gate has
+// a margin of its own.
 static double gate_wanted(const gate_settings *settings, const gate_result *r) {
-    if (r->spec->tier == GATE_EXACT) return r->measured;
-    return r->measured * (100 - settings->margin) / 100;
+    bool exact = r->spec->tier == GATE_EXACT;
+    int32_t own = r->spec->numbers[GATE_N_MARGIN], margin = exact ? 0 : settings->margin;
+    if (own >= 0) margin = own;
+    return exact ? ceil(r->measured * (100 + margin) / 100) : r->measured * (100 - margin) / 100;
 }
 
 // Decides about one limit, tells of it, and fills an edit if there is one.
@@ -252,7 +255,7 @@ static int gate_main(const cli_command *command, int argc, char **argv) {
         {0, "list", NULL, CLI_FLAG, &s.list, 0, 0, "list the gates, run none"},
         {0, "update", NULL, CLI_FLAG, &s.update, 0, 0, "write new limits into the file"},
         {0, "margin", "PERCENT", CLI_INT, &s.margin, 0, GATE_MOST_MARGIN,
-         "how far below a share its new limit is (15)"},
+         "how far below a share its new limit is (15), unless its gate tells"},
         {0, "loosen", NULL, CLI_FLAG, &s.loosen, 0, 0, "let --update loosen limits too"},
         {0, "serve", NULL, CLI_FLAG, &s.serve, 0, 0,
          "answer on standard input: how --against drives a program"},

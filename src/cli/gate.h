@@ -66,6 +66,7 @@ typedef enum gate_measure {
     X(DIM, "dim", 16, 256)                                                                         \
     X(TOKENS, "tokens", 1, 1 << 17)                                                                \
     X(LANES, "lanes", 1, 64)                                                                       \
+    X(MARGIN, "margin", 0, 90)                                                                     \
     X(CONTEXT, "context", 1, 1 << 20)                                                              \
     X(BATCH, "batch", 1, 4096)                                                                     \
     X(BLOCKS, "blocks", 1, 200)                                                                    \
@@ -204,6 +205,7 @@ typedef struct gate_context {
     const char *cpu; // level that was asked for, or NULL
     uint32_t cpu_bits;
     int32_t column; // of limits
+    bool profile;   // sessions time their ops
 } gate_context;
 
 // ---- models
@@ -286,6 +288,26 @@ double gate_work_time(gate_work *work, int32_t times);
 
 // How many runs take about `seconds`; runs some to find out.
 int32_t gate_work_times(gate_work *work, double seconds);
+
+// Seconds of each kind of op ("ffn_down": all blocks' together), for works that evaluate tokens.
+enum { GATE_MOST_OPS = 32 };
+typedef struct gate_ops {
+    int32_t count;
+    struct {
+        char name[32];
+        double seconds, roof_units; // roof_units: as gate_work.units, for all runs
+    } items[GATE_MOST_OPS];
+} gate_ops;
+
+// Whether a gate's work can be told by ops.
+bool gate_has_ops(const gate_spec *spec);
+
+// Runs a gate's work some times with a profile, and adds what it shows. False: *why tells.
+bool gate_profile(const gate_context *context, const gate_spec *spec, int32_t times, gate_ops *ops,
+                  char *why, size_t capacity);
+
+// Adds to an op's seconds; a name that is new gets a row.
+void gate_ops_add(gate_ops *ops, const char *name, double seconds, double roof_units);
 
 void gate_share_run(const gate_context *context, const gate_spec *spec, gate_result *result);
 

@@ -15,7 +15,8 @@
 //   open I CPU       prepares gate I, on one CPU (-1: on all)          ok
 //   times SECONDS    how many runs take about so long                  N
 //   run N            runs it                                           SECONDS
-//   decode I TOKENS  decodes as the instruction count wants it, once   ok
+//   profile I CPU N  runs gate I n times with its ops timed            NAME SECONDS NAME SECONDS
+//   ... decode I TOKENS  decodes as the instruction count wants it, once   ok
 #define _GNU_SOURCE
 #include "gate.h"
 
@@ -34,7 +35,7 @@
 #define AB_CONFIDENCE 0.99
 #define AB_LIMIT      1.02
 
-enum { AB_QUADS = 26, AB_CASTS = 3, AB_SITTINGS = 3, AB_LINE = 256 };
+enum { AB_QUADS = 26, AB_CASTS = 3, AB_SITTINGS = 3, AB_LINE = 2048 };
 
 // ---- one CPU
 
@@ -68,6 +69,11 @@ static void ab_pin(int cpu) {
 }
 #endif
 
+// Where the work of a gate runs: on one CPU, not always the same, unless it has several lanes.
+static int ab_cpu_of(const gate_spec *spec, int32_t number) {
+    return spec->numbers[GATE_N_LANES] > 1 ? -1 : ab_cpu(number);
+}
+
 // ---- the child
 
 static void serve_mark(void *user, bool begin) {
@@ -84,13 +90,24 @@ static bool serve_decode(const gate_context *context, int32_t gate, int32_t toke
     return gate_exact_decode(context, &spec, serve_mark, NULL, why, capacity);
 }
 
+static void serve_profile(const gate_context *context, int32_t gate, int cpu, int32_t times) {
+    gate_ops ops = {.count = 0};
+    char why[160];
+    const gate_spec *spec = &context->file->gates[gate];
+    ab_pin(cpu);
+    if (gate_has_ops(spec)) gate_profile(context, spec, times, &ops, why, sizeof why);
+    for (int32_t i = 0; i < ops.count; i++)
+        printf("%s %.9f ", ops.items[i].name, ops.items[i].seconds);
+    puts("");
+}
+
 int gate_serve(const gate_context *context) {
     gate_work work;
     char line[AB_LINE], why[160] = "";
     bool open = false;
     puts(AB_GREETING);
     while (fflush(stdout) == 0 && fgets(line, sizeof line, stdin)) {
-        int gate = 0, number = 0;
+        int gate = 0, number = 0, times = 0;
         double seconds = 0;
         if (sscanf(line, "open %d %d", &gate, &number) == 2 && gate >= 0 &&
             gate < context->file->gate_count) {
@@ -103,6 +120,9 @@ int gate_serve(const gate_context *context) {
         } else if (open && sscanf(line, "run %d", &number) == 1) {
             seconds = gate_work_time(&work, number);
             printf("%.9f\n", work.failed ? -1.0 : seconds);
+        } else if (sscanf(line, "profile %d %d %d", &gate, &number, &times) == 3 && gate >= 0 &&
+                   gate < context->file->gate_count) {
+            serve_profile(context, gate, number, times);
         } else if (sscanf(line, "decode %d %d", &gate, &number) == 2 && gate >= 0 &&
                    gate < context->file->gate_count && context->file->gates[gate].model) {
             bool good = serve_decode(context, gate, number, why, sizeof why);
@@ -248,7 +268,7 @@ static bool ab_cast(const gate_context *context, const char *other, const gate_s
     ab_child pair[2] = {{0}, {0}};
     const char *programs[2] = {"/proc/self/exe", other};
     int32_t gate = (int32_t)(spec - context->file->gates);
-    int cpu = spec->numbers[GATE_N_LANES] > 1 ? -1 : ab_cpu(number);
+    int cpu = ab_cpu_of(spec, number);
     bool good = true;
     for (int i = 0; i < 2 && good; i++) {
         int who = (i + number) % 2; // who comes first gets its memory first
@@ -271,6 +291,51 @@ static bool ab_sitting(const gate_context *context, const char *other, const gat
                      capacity))
             return false;
     return measure_summarize(ratios->items + before, ratios->count - before, AB_CONFIDENCE, sum);
+}
+
+// Where this program's ops take longer than the other's: adds it to the note. Both are run with
+// their ops timed, in turn, in new processes; of each op the least time counts.
+static void ab_name_op(const gate_context *context, const char *other, gate_result *result) {
+    enum { RUNS = 4, TIMES = 16 };
+    const char *programs[2] = {"/proc/self/exe", other};
+    gate_ops best[2] = {{.count = 0}, {.count = 0}};
+    char answer[AB_LINE], name[32];
+    int32_t gate = (int32_t)(result->spec - context->file->gates), worst = -1;
+    int cpu = ab_cpu_of(result->spec, 0);
+    if (!gate_has_ops(result->spec)) return;
+    for (int32_t i = 0; i < 2 * RUNS; i++) {
+        ab_child child;
+        gate_ops *ops = &best[i % 2];
+        if (!ab_start(context, programs[i % 2], &child)) return;
+        bool good = ab_ask(&child, answer, "profile %d %d %d\n", gate, cpu, TIMES);
+        ab_close(&child);
+        double seconds = 0;
+        int used = 0;
+        for (const char *at = answer; good && sscanf(at, "%31s %lf%n", name, &seconds, &used) == 2;
+             at += used) {
+            gate_ops_add(ops, name, 0, 0);
+            for (int32_t j = 0; j < ops->count; j++)
+                if (strcmp(ops->items[j].name, name) == 0 &&
+                    (i < 2 || seconds < ops->items[j].seconds))
+                    ops->items[j].seconds = seconds;
+        }
+    }
+    double excess = 0, most = 0, total = 0;
+    for (int32_t i = 0; i < best[0].count && i < best[1].count; i++) {
+        double more = best[0].items[i].seconds - best[1].items[i].seconds;
+        excess += more;
+        total += best[1].items[i].seconds;
+        if (more <= most) continue;
+        most = more;
+        worst = i;
+    }
+    size_t n = strlen(result->note);
+    char *end = result->note + n;
+    if (worst < 0 || excess < total * (result->measured - 1) / 3)
+        snprintf(end, sizeof result->note - n, "; not within an op, but around them");
+    else
+        snprintf(end, sizeof result->note - n, "; most of it in %s: %+.0f %%",
+                 best[0].items[worst].name, 100 * most / best[1].items[worst].seconds);
 }
 
 void gate_ab_run(const gate_context *context, const char *other, const gate_spec *spec,
@@ -302,4 +367,5 @@ void gate_ab_run(const gate_context *context, const char *other, const gate_spec
     if (result->verdict == GATE_FAILED)
         gate_note(result, "slower by %.1f %%, in %d of %d sittings", 100 * (sum.median - 1),
                   result->attempts, result->attempts);
+    if (result->verdict == GATE_FAILED) ab_name_op(context, other, result);
 }

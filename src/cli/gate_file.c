@@ -333,6 +333,7 @@ static int file_read_gate(gate_file *file, const json_value *v, gate_spec *gate)
     gate->value = v;
     gate->line = v->line;
     gate->kv = -1;
+    gate->numbers[GATE_N_MARGIN] = -1; // none given
     if (v->kind != JSON_OBJECT)
         return file_fail(file, v->line, "a gate wants an object, got %s", json_kind_name(v->kind));
     const json_value *name = json_member(v, "name");
@@ -345,7 +346,7 @@ static int file_read_gate(gate_file *file, const json_value *v, gate_spec *gate)
         if (code != CLI_OK) return code;
     }
     uint32_t needs = file_measures[gate->measure].needs,
-             takes = needs | file_measures[gate->measure].may;
+             takes = needs | file_measures[gate->measure].may | F_MARGIN;
     for (const json_value *m = v->first; m; m = m->next) {
         int code = file_gate_member(file, m, gate, &bit);
         if (code != CLI_OK) return code;

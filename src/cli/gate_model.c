@@ -270,4 +270,5 @@ void gate_session_desc(const gate_context *context, const gate_spec *spec,
     desc->lanes = CH_MAX(1, spec->numbers[GATE_N_LANES]);
     desc->kv = spec->kv < 0 ? CHORD_KV_DEFAULT : types[spec->kv];
     desc->cpu = context->cpu;
+    desc->profile = context->profile;
 }

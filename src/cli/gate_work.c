@@ -410,3 +410,41 @@ int32_t gate_work_times(gate_work *w, double seconds) {
         times *= 2;
     }
 }
+
+// ---- ops
+
+bool gate_has_ops(const gate_spec *spec) {
+    return spec->measure == GATE_PREFILL || spec->measure == GATE_DECODE;
+}
+
+void gate_ops_add(gate_ops *ops, const char *name, double seconds, double roof_units) {
+    int32_t i = 0;
+    while (i < ops->count && strcmp(ops->items[i].name, name) != 0) i++;
+    if (i == GATE_MOST_OPS) return;
+    if (i == ops->count) {
+        memset(&ops->items[i], 0, sizeof ops->items[i]);
+        snprintf(ops->items[i].name, sizeof ops->items[i].name, "%s", name);
+        ops->count++;
+    }
+    ops->items[i].seconds += seconds;
+    ops->items[i].roof_units += roof_units;
+}
+
+bool gate_profile(const gate_context *context, const gate_spec *spec, int32_t times, gate_ops *ops,
+                  char *why, size_t capacity) {
+    gate_context profiled = *context;
+    gate_work w;
+    chord_op_info op;
+    profiled.profile = true;
+    if (!gate_work_open(&profiled, spec, &w, why, capacity)) return false;
+    gate_work_time(&w, times);
+    // Both count one token; a prefill's tokens each cost its multiply-adds.
+    double tokens = spec->measure == GATE_PREFILL ? (double)w.capacity : 1;
+    for (int32_t i = 0; chord_session_get_op(w.session, i, &op) == CHORD_OK; i++) {
+        const char *dot = strncmp(op.name, "blk.", 4) == 0 ? strchr(op.name + 4, '.') : NULL;
+        double units = w.limit == MEASURE_READ ? (double)op.bytes : (double)op.flops / 2;
+        gate_ops_add(ops, dot ? dot + 1 : op.name, op.seconds, units * tokens * times);
+    }
+    gate_work_close(&w);
+    return true;
+}
