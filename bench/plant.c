@@ -1,7 +1,7 @@
 // plant: slowdowns on purpose, to prove that the gates see them. No part of any normal build.
 //
 // Owns: stand-ins that the linker puts in the place of functions of the library (--wrap), so that
-// the library's sources hold no trace of them. -DCHORD_PLANT=... of CMake chooses one:
+// the library's sources hold no trace of them. The targets plant_... of CMake are the program with:
 //   pass        the matrix with the most rows is multiplied twice
 //   barrier     one op that had no barrier has one
 //   allocation  each token takes and gives back a block
@@ -69,7 +69,7 @@ bool __wrap_ch_exec_step(ch_exec *exec) {
     double until = begun + 1.05 * (ch_os_seconds() - begun);
     while (ch_os_seconds() < until) ch_os_relax();
 #else
-#error "CHORD_PLANT is pass, barrier, allocation, spin or prefetch"
+#error "wanted CHORD_PLANT_PASS, _BARRIER, _ALLOCATION or _SPIN"
 #endif
     return good;
 }

@@ -359,9 +359,7 @@ static int file_read_gate(gate_file *file, const json_value *v, gate_spec *gate)
     if (!(file_measures[gate->measure].tiers & 1u << gate->tier))
         return file_fail(file, gate->line, "gate \"%s\": the tier \"%s\" has no measure \"%s\"",
                          gate->name, file_tiers[gate->tier], file_measures[gate->measure].name);
-    bool limited = false;
-    for (int32_t i = 0; i < GATE_COLUMNS; i++) limited = limited || gate->limits[i];
-    if (!limited && gate->tier != GATE_AB)
+    if (!json_member(v, "limit") && gate->tier != GATE_AB)
         return file_fail(file, gate->line, "the gate \"%s\" wants \"limit\"", gate->name);
     return file_check_shape(file, gate);
 }

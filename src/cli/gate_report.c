@@ -88,9 +88,10 @@ static void report_md(const gate_run *run) {
         cli_print_text(r->note);
         puts(" |");
     }
-    printf("\n%d gates, %s: %d passed, %d failed, %d skipped, %d broken in %.1f s\n", run->count,
-           run->level, gate_run_count(run, GATE_PASSED), gate_run_count(run, GATE_FAILED),
-           gate_run_count(run, GATE_SKIPPED), gate_run_count(run, GATE_BROKEN), run->seconds);
+    printf("\n%d passed, %d failed, %d skipped, %d broken: %d gates, %s, in %.1f s\n",
+           gate_run_count(run, GATE_PASSED), gate_run_count(run, GATE_FAILED),
+           gate_run_count(run, GATE_SKIPPED), gate_run_count(run, GATE_BROKEN), run->count,
+           run->level, run->seconds);
     if (run->disturbed[0]) printf("the run was disturbed: %s\n", run->disturbed);
 }
 
