@@ -2,9 +2,9 @@
 """Writes a tiny model for the tests that need one and no more: architecture llama, two blocks,
 random weights (always the same), a vocabulary of bytes and a few letter pairs.
 
-  tiny_model.py OUT.gguf
+  tiny_model.py OUT.gguf [chat]
 
-Standard library only. The words it writes mean nothing.
+With "chat" it has the tokens and the template of ChatML too. Standard library only. The words it writes mean nothing.
 """
 import random
 import struct
@@ -31,7 +31,12 @@ def array(key, kind, values):
     return head + b''.join(value(kind, v) for v in values)
 
 
-def vocabulary():
+CHATML = (b"{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] "
+          b"+ '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}"
+          b"{{ '<|im_start|>assistant\\n' }}{% endif %}")
+
+
+def vocabulary(chat):
     tokens = [b'<unk>', b'<s>', b'</s>'] + [b'<0x%02X>' % i for i in range(256)]
     kinds = [2, 3, 3] + [6] * 256
     scores = [0.0] * len(tokens)
@@ -42,12 +47,17 @@ def vocabulary():
         tokens.append(token)
         kinds.append(1)
         scores.append(-float(i))
+    if chat:
+        tokens += [b'<|im_start|>', b'<|im_end|>']
+        kinds += [3, 3]
+        scores += [0.0, 0.0]
     return tokens, kinds, scores
 
 
 def main():
     rng = random.Random(1)
-    tokens, kinds, scores = vocabulary()
+    chat = sys.argv[2:] == ['chat']
+    tokens, kinds, scores = vocabulary(chat)
     meta = [
         entry('general.architecture', STR, b'llama'), entry('general.name', STR, b'tiny'),
         entry('llama.context_length', U32, CONTEXT), entry('llama.embedding_length', U32, WIDTH),
@@ -64,6 +74,9 @@ def main():
         entry('tokenizer.ggml.bos_token_id', U32, 1), entry('tokenizer.ggml.eos_token_id', U32, 2),
         entry('tokenizer.ggml.add_bos_token', BOOL, True),
     ]
+    if chat:
+        meta += [entry('tokenizer.ggml.eot_token_id', U32, len(tokens) - 1),
+                 entry('tokenizer.chat_template', STR, CHATML)]
     head = WIDTH // HEADS
     shapes = [('token_embd.weight', (len(tokens), WIDTH))]
     for i in range(BLOCKS):

@@ -142,6 +142,31 @@ static void bench_table(const bench_state *s, const chord_model_info *info, cons
     }
 }
 
+// Fills in what was not asked for: 512 and 64, or less where the model's context, or the one asked
+// for, is too short for these.
+static int bench_defaults(bench_state *s, int32_t context) {
+    enum { PROMPT = 512, WRITE = 64 };
+    cli_list *lists[2] = {&s->prompts, &s->writes};
+    bool chosen[2] = {s->prompts.items != NULL, s->writes.items != NULL};
+    for (int i = 0; i < 2; i++) {
+        if (chosen[i]) continue;
+        lists[i]->items = malloc(sizeof(int32_t));
+        if (!lists[i]->items) return cli_no_memory();
+        lists[i]->count = 1;
+        lists[i]->items[0] = i == 0 ? PROMPT : WRITE;
+    }
+    int32_t prompt = s->prompts.items[0], write = s->writes.items[0];
+    if (prompt <= context - write || (chosen[0] && chosen[1])) return CLI_OK;
+    int32_t left = chosen[0] && prompt < context ? context - prompt : context / 4;
+    if (!chosen[1] && write > left) write = left;
+    if (!chosen[0]) prompt = write < context ? context - write : 0;
+    fprintf(stderr, "chord: the context of %d is short: measuring a prompt of %d and %d more\n",
+            context, prompt, write);
+    s->prompts.items[0] = prompt;
+    s->writes.items[0] = write;
+    return CLI_OK;
+}
+
 static int bench_work(bench_state *s, const cli_settings *settings, bool json) {
     chord_model *model = NULL;
     chord_session_desc desc;
@@ -152,13 +177,16 @@ static int bench_work(bench_state *s, const cli_settings *settings, bool json) {
     chord_model_get_info(model, &info);
     s->vocabulary = info.vocabulary > 0 ? info.vocabulary : 1;
     cli_session_desc(settings, &desc);
+    int32_t context = desc.context ? desc.context : info.context_length;
+    code = bench_defaults(s, context > 0 ? context : INT32_MAX);
     int32_t longest = 1, first = s->prompts.count ? s->prompts.items[0] : 0;
     for (int32_t i = 0; i < s->prompts.count; i++)
         if (s->prompts.items[i] > longest) longest = s->prompts.items[i];
     for (int32_t i = 0; i < s->writes.count; i++)
         if (first + s->writes.items[i] > longest) longest = first + s->writes.items[i];
     if (desc.context == 0) desc.context = longest;
-    if (chord_session_open(model, &desc, &s->session, &error)) code = cli_fail(&error);
+    if (code == CLI_OK && chord_session_open(model, &desc, &s->session, &error))
+        code = cli_fail(&error);
     if (code == CLI_OK) code = bench_prepare(s);
     cli_catch_interrupts();
     cli_progress_begin("prompt");
@@ -171,10 +199,12 @@ static int bench_work(bench_state *s, const cli_settings *settings, bool json) {
     if (code == CLI_OK) {
         for (int32_t i = 0; i < s->count; i++)
             qsort(s->results[i].samples, (size_t)s->rounds, sizeof(double), bench_compare);
+        char room[96];
+        const char *name = cli_model_name(settings->model, model, room, sizeof room);
         if (json)
-            bench_json(s, &info, settings->model);
+            bench_json(s, &info, name);
         else
-            bench_table(s, &info, settings->model);
+            bench_table(s, &info, name);
     }
     for (int32_t i = 0; i < s->count; i++) free(s->results[i].samples);
     free(s->results);
@@ -199,22 +229,13 @@ static int bench_main(const cli_command *command, int argc, char **argv) {
         CLI_SESSION_OPTIONS(settings),
         CLI_END};
     int code = cli_parse(command, options, argc, argv);
-    if (code == CLI_CONTINUE) {
-        static const int32_t defaults[2] = {512, 64};
-        cli_list *lists[2] = {&s.prompts, &s.writes};
-        for (int i = 0; i < 2; i++)
-            if (!lists[i]->items && (lists[i]->items = malloc(sizeof(int32_t))) != NULL) {
-                lists[i]->items[0] = defaults[i];
-                lists[i]->count = 1;
-            }
-        code = bench_work(&s, &settings, format == 0);
-    }
+    if (code == CLI_CONTINUE) code = bench_work(&s, &settings, format == 0);
     free(s.prompts.items);
     free(s.writes.items);
     return code;
 }
 
 const cli_command cli_bench = {
-    "bench", "bench -m FILE [options]", "Measures tokens per second.", bench_main,
+    "bench", "bench [-m FILE] [options]", "Measures tokens per second.", bench_main,
     "ppN: a prompt of N tokens into an empty context. tgN: N tokens, one at a time, each with its\n"
     "logits, after the first prompt. Which tokens, is fixed; nothing is sampled."};

@@ -247,7 +247,8 @@ static int option_unknown(const cli_command *command, const cli_option *options,
 }
 
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv) {
-    const cli_option *model = option_by_name(options, "model", 5);
+    const cli_option *word = option_by_name(options, "model", 5);
+    if (!word) word = option_by_name(options, "output", 6);
     bool words_only = false;
     for (int i = 0; i < argc; i++) {
         const char *arg = argv[i], *value = NULL;
@@ -257,9 +258,9 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
             continue;
         }
         if (words_only || arg[0] != '-' || arg[1] == 0) {
-            if (!model || *(const char **)model->value)
+            if (!word || *(const char **)word->value)
                 return cli_usage(command, "'%.80s' is one word too many", arg);
-            *(const char **)model->value = arg;
+            *(const char **)word->value = arg;
             continue;
         }
         if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {

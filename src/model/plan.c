@@ -7,7 +7,8 @@ enum {
     PLAN_DEFAULT_BATCH = 512,
     PLAN_MAX_BATCH = 4096,
     PLAN_MAX_LANES = 64,
-    PLAN_UTF8_MAX = 4, // bytes of a character that the stream may hold back
+    PLAN_HELD_MAX = 4 + CH_STOP_MAX, // bytes that the stream may hold back: of a character, and of
+                                     // the text that ends an answer
     PLAN_ONE_LANE_BYTES =
         2 << 20 // matrices below this are read faster by one lane than shared by two
 };
@@ -115,7 +116,7 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     bytes[CH_REGION_ROPE_TABLE] = (uint64_t)t->batch * (uint64_t)hp->rope_dims * sizeof(float);
     bytes[CH_REGION_TOKENS] = (uint64_t)context * sizeof(chord_token);
     bytes[CH_REGION_TEXT] = vocab->count ? ch_vocab_scratch(vocab, plan->text_bytes) : 0;
-    bytes[CH_REGION_STREAM] = (uint64_t)vocab->longest + PLAN_UTF8_MAX;
+    bytes[CH_REGION_STREAM] = (uint64_t)vocab->longest + PLAN_HELD_MAX;
     bytes[CH_REGION_SAMPLER] = vocabulary * sizes->candidate_bytes;
     bytes[CH_REGION_LOGITS] = (uint64_t)plan->graph.logits_rows * vocabulary * sizeof(float);
     bytes[CH_REGION_SCRATCH] = lanes * plan->scratch_bytes;
