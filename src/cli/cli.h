@@ -248,7 +248,7 @@ void cli_print_json(const char *text, size_t bytes);
 
 // SIGINT and SIGTERM from now on only set a flag, which is cleared here; the second one kills.
 void cli_catch_interrupts(void);
-void cli_release_interrupts(void); // they kill again
+void cli_release_interrupts(void); // they do again what they did before
 bool cli_interrupted(void);
 bool cli_terminated(void); // by SIGTERM
 

@@ -343,6 +343,7 @@ void cli_print_json(const char *text, size_t bytes) {
 // ---- signals
 
 static volatile sig_atomic_t common_stop;
+static struct sigaction common_before[2]; // what SIGINT and SIGTERM did
 static const char *volatile common_temporary;
 
 static void common_on_interrupt(int number) {
@@ -356,13 +357,13 @@ void cli_catch_interrupts(void) {
     action.sa_handler = common_on_interrupt;
     action.sa_flags = (int)SA_RESETHAND; // the second one kills, should the first not be heard
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, &common_before[0]);
+    sigaction(SIGTERM, &action, &common_before[1]);
 }
 
 void cli_release_interrupts(void) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    sigaction(SIGINT, &common_before[0], NULL);
+    sigaction(SIGTERM, &common_before[1], NULL);
 }
 
 bool cli_interrupted(void) {
