@@ -136,6 +136,15 @@ fi
 # ---- on a terminal, and signals
 
 if command -v python3 > /dev/null; then
+    # In a pipe an interrupt ends the chat: nobody must take a part for the whole.
+    printf 'hello\nwho are you\n' > "$work/lines"
+    "$CHORD" chat -m "$TALKER" --temp 0 -c 400000 < "$work/lines" > "$work/out" 2> "$work/err" &
+    process=$!
+    sleep 0.5
+    kill -INT $process
+    wait $process
+    echo $? > "$work/status"
+    expect interrupt_ends_with_130 130 ''
     timeout 120 python3 tests/chat_terminal.py "$CHORD" "$TALKER" > "$work/log" 2>&1
     report on_a_terminal $? "$(tail -n 5 "$work/log")"
 fi

@@ -73,7 +73,7 @@ def main():
     chat.type(b'\x04')
     claim('Ctrl-D ends with status 0', chat.end() == 0, chat.seen)
 
-    # An answer that would go on for minutes.
+    # Answers that would go on for minutes: the tests' model knows no end.
     chat = Terminal('-c', '400000', '-v')
     chat.until(b'> ')
     chat.type(b'hello\n')

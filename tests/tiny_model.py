@@ -4,7 +4,8 @@ random weights (always the same), a vocabulary of bytes and a few letter pairs.
 
   tiny_model.py OUT.gguf [chat]
 
-With "chat" it has the tokens and the template of ChatML too. Standard library only. The words it writes mean nothing.
+With "chat" it has the tokens and the template of ChatML too, and at temperature 0 it writes without
+end: control tokens are never the likeliest. Standard library only. The words it writes mean nothing.
 """
 import random
 import struct
@@ -92,6 +93,10 @@ def main():
         spread = shape[-1] ** -0.5
         blob = struct.pack('<%df' % count, *([1.0] * count if len(shape) == 1 else
                                              [rng.gauss(0, spread) for _ in range(count)]))
+        if chat and name == 'output.weight':
+            row = 4 * WIDTH
+            for control in (i for i, kind in enumerate(kinds) if kind == 3):
+                blob = blob[:control * row] + bytes(row) + blob[(control + 1) * row:]
         blob += b'\0' * (-len(blob) % 32)
         infos.append(text(name.encode()) + struct.pack('<I', len(shape)) +
                      b''.join(struct.pack('<Q', d) for d in reversed(shape)) + struct.pack('<IQ', 0, offset))

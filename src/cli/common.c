@@ -355,7 +355,8 @@ void cli_catch_interrupts(void) {
     memset(&action, 0, sizeof action);
     common_stop = 0;
     action.sa_handler = common_on_interrupt;
-    action.sa_flags = (int)SA_RESETHAND; // the second one kills, should the first not be heard
+    // The second one kills, should the first not be heard; a write goes on.
+    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &common_before[0]);
     sigaction(SIGTERM, &action, &common_before[1]);
