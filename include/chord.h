@@ -388,7 +388,8 @@ const char *chord_chat_stop(chord_chat_template format);
 
 typedef struct chord_chat_desc {
     chord_chat_template format;
-    const char *system; // how the model shall behave; only with the first turn. NULL: none
+    const char *system; // how the model shall behave; only with the first turn. NULL: what the
+                        // template was made with, if anything
     size_t system_bytes;
     const char *text; // what the user says
     size_t text_bytes;
@@ -401,7 +402,8 @@ typedef struct chord_chat_desc {
 // and Alpaca are plain text, and the same in the user's text: no tokenizer can tell these apart.)
 // Errors: ARGUMENT, UNSUPPORTED (as chord_chat_detect; the vocabulary lacks a token of the
 // template), CONTEXT_FULL (also where no position is left for an answer), MEMORY (as
-// chord_tokenize), STOPPED. After an error the session holds what it held, but no logits.
+// chord_tokenize), STOPPED. After an error the session holds the tokens that it held; the logits
+// may be gone.
 chord_result chord_session_chat(chord_session *session, const chord_chat_desc *desc);
 
 typedef struct chord_stats {

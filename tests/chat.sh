@@ -154,19 +154,22 @@ fi
 if has_builtin && "$CHORD" inspect | grep -q '^name *chord'; then
     TALKER=$work/built.gguf
     "$CHORD" export-model "$TALKER"
-    printf '%s\n' 'Tell me a story about a fox.' 'Tell me a story about a boat.' \
-        'Tell me a story about a cake.' > "$work/requests"
-    timeout 120 "$CHORD" chat --temp 0 -n 250 -v < "$work/requests" > "$work/out" 2> "$work/err"
+    request='Tell me a story about a rabbit and a kite.'
+    printf '%s\n' 'Tell me a story about a fox who lost her hat.' "$request" \
+        'Tell me a story about a bear and a drum.' > "$work/requests"
+    timeout 120 "$CHORD" chat --temp 0 -v < "$work/requests" > "$work/err" 2>&1
     echo $? > "$work/status"
     expect builtin_three_turns 0 '^turn 3: '
     equal builtin_turn_2_evaluates_its_own_tokens_alone "$(figure 2 prefill)" \
-        "$(tokens "$close"'<|im_start|>user\nTell me a story about a boat.<|im_end|>\n<|im_start|>assistant\n' --special --no-bos)"
-    # The answers fit: each is about what was asked for, and not about the others.
+        "$(tokens "$close<|im_start|>user\n$request<|im_end|>\n<|im_start|>assistant\n" --special --no-bos)"
+    # The answers fit: each is about what was asked for. The figures stand between them.
     turn=1
-    for thing in fox boat cake; do
-        sed -n "${turn}p" "$work/out" > "$work/answer"
-        grep -qi "$thing" "$work/answer"
-        report "builtin_answer_about_the_$thing" $? "$(head -c 300 "$work/answer")"
+    for things in 'fox hat' 'rabbit kite' 'bear drum'; do
+        awk -v turn=$turn '/^turn [0-9]+: prefill/ { n++; next } n == turn - 1' "$work/err" > "$work/answer"
+        for thing in $things; do
+            grep -qiw "$thing" "$work/answer"
+            report "builtin_answer_${turn}_has_the_$thing" $? "$(head -c 300 "$work/answer")"
+        done
         turn=$((turn + 1))
     done
 else
