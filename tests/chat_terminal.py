@@ -43,6 +43,11 @@ class Terminal:
         before, self.seen = self.seen[:at], self.seen[at:]
         return before
 
+    def anything(self):
+        while not self.seen:
+            if not self.read():
+                raise SystemExit('the program left without an answer')
+
     def end(self):
         while self.read():
             pass
@@ -78,21 +83,21 @@ def main():
     chat.until(b'> ')
     chat.type(b'hello\n')
     chat.until(b'hello\r\n')
-    chat.until(b'h')
+    chat.anything()
     chat.type(b'\x03')
     begun = time.time()
-    stopped = chat.until(b'> ')
-    claim('Ctrl-C stops the answer', time.time() - begun < 20 and b'turn 1:' in stopped, stopped)
-    held = int(stopped.split(b'; ')[-1].split()[0])
+    chat.until(b'turn 1:')
+    held = int(chat.until(b'> ').split(b'; ')[-1].split()[0])
+    claim('Ctrl-C stops the answer', time.time() - begun < 20)
     chat.type(b'/help\n')
     chat.until(b'> ')
     chat.type(b'again\n')
     chat.until(b'again\r\n')
-    chat.until(b'h')
+    chat.anything()
     chat.type(b'\x03')
-    stopped = chat.until(b'> ')
-    more = int(stopped.split(b'; ')[-1].split()[0])
-    claim('and keeps the chat', b'turn 2:' in stopped and more > held, stopped)
+    chat.until(b'turn 2:')
+    more = int(chat.until(b'> ').split(b'; ')[-1].split()[0])
+    claim('and keeps the chat', more > held)
     chat.type(b'\x03')
     status = chat.end()
     claim('Ctrl-C at the prompt leaves', os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT)
