@@ -94,10 +94,25 @@ printf 'a\0b \377\303\n\0\n' | chat -v
 expect any_bytes_can_be_said 0 '^turn 2: '
 head -c 300000 /dev/zero | tr '\0' 'a' > "$work/long"
 { echo hello; cat "$work/long"; printf '\n/clear\nhello\n'; } | chat -v
-expect a_line_that_does_not_fit_is_refused 1 '/clear begins a new chat'
+expect a_line_that_does_not_fit_is_refused 1 'more than a session of this context has room for'
 equal and_the_chat_goes_on "$(figure 2 prefill)" "$(figure 1 prefill)"
-printf 'hello\nhello\nhello\n' | chat -c 40
-expect a_full_context_says_so 1 '/clear begins a new chat'
+{ echo hello; head -c 5000 "$work/long"; printf '\nhello\n'; } | chat -v
+expect a_word_that_does_not_fit_is_refused 1 '^chord: '
+equal and_the_chat_is_kept "$(figure 2 prefill)" \
+    "$(tokens "$close"'<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n' --special --no-bos)"
+# Turns of 36 and 38 positions: three fit, and an answer must have room.
+for turn in 1 2 3 4 5 6 7 8 9; do echo hello; done | chat -v -c 128
+expect older_turns_are_forgotten 0 'the context of 128 is full: [0-9]+ turns are forgotten'
+equal and_all_are_answered "$(grep -c '^turn' "$work/err")" 9
+# After the fourth, the third is held and the fourth: as much as the first two took.
+equal the_younger_half_is_held "$(figure 4 decode) $(sed -n 's/^turn 4: .*; //p' "$work/err")" \
+    "$(figure 2 decode) $(sed -n 's/^turn 2: .*; //p' "$work/err")"
+printf 'hello\n' | chat -c 40
+expect the_first_turn_has_what_there_is 0 ''
+printf 'hello\n' | chat -c 20
+expect no_room_for_one_turn 1 'do not fit the 20 positions'
+printf 'hello\n' | chat -c 30
+expect an_answer_without_room_says_so 0 'answer was cut off: the context of 30 is full'
 printf 'hello\n' | chat --system 'be brief' -v
 equal the_system_text_is_evaluated "$(figure 1 prefill)" \
     "$(tokens '<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n' --special)"
