@@ -393,6 +393,41 @@ typedef struct chord_kernel_info {
 // False past the end. A name that is no level gives only the C kernels.
 bool chord_get_kernel(int32_t i, const char *cpu, chord_kernel_info *info);
 
+// ---- measuring
+
+typedef struct chord_bench_desc {
+    int32_t prompt; // tokens of a prompt, at most 4096; 0: 128; -1: none
+    int32_t write;  // tokens to write after it, at most 4096; 0: 16; -1: none
+    int32_t rounds; // to measure, after one that warms up, at most 64; 0: 5
+} chord_bench_desc;
+
+typedef struct chord_bench_rate {
+    double tokens_per_second; // medians over the rounds; 0: not measured
+    double bytes_per_second;  // that had to be moved for it
+    double roof_share; // the least time that the machine's limits allow for the work, of the time
+                       // that it took
+    const char *limit; // the one that binds: "read", "int8", "f32" or "bf16"; "" if not measured
+} chord_bench_rate;
+
+typedef struct chord_bench_result {
+    chord_bench_rate prompt, write;
+    int32_t lanes;
+    // The roof: what the machine does at most with so many lanes, measured in turn with the work.
+    double read_limit;                        // bytes per second, out of what holds the weights
+    double int8_limit, f32_limit, bf16_limit; // multiply-adds per second
+    double roof_spread; // of read_limit, from the tenth to the ninetieth percentile, of the median:
+                        // beyond 0.15 the machine was disturbed, and rates are not to be compared
+    char verdict[256];  // one or two sentences
+} chord_bench_result;
+
+// Measures how fast a model runs here, and how close that is to what the machine can do: for "it is
+// slow in my application", in the application. Opens a session of its own (desc.context 0: as long
+// as it needs) and takes up to 256 MiB more while it runs, for a fraction of a second to some
+// seconds. The errors of chord_session_open, and CONTEXT_FULL, STOPPED, SYSTEM.
+chord_result chord_bench(const chord_model *model, const chord_session_desc *desc,
+                         const chord_bench_desc *bench, chord_bench_result *result,
+                         chord_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,7 +9,7 @@
 enum { BENCH_MAX_ROUNDS = 1000, BENCH_MAX_TOKENS = 1 << 20, BENCH_MAX_CONFIGS = 256 };
 
 // Lists that were not given hold one item: the default.
-static bool bench_default(cli_list *list, int32_t value) {
+static bool bench_list_default(cli_list *list, int32_t value) {
     if (list->items) return true;
     list->items = malloc(sizeof *list->items);
     if (!list->items) return false;
@@ -110,9 +110,9 @@ static int bench_main(const cli_command *command, int argc, char **argv) {
         CLI_END};
     int code = cli_parse(command, options, argc, argv);
     if (code == CLI_CONTINUE) {
-        bool good = bench_default(&o.prompts, 512) && bench_default(&o.writes, 64) &&
-                    bench_default(&o.batches, o.settings.batch) &&
-                    bench_default(&o.lanes, o.settings.lanes);
+        bool good = bench_list_default(&o.prompts, 512) && bench_list_default(&o.writes, 64) &&
+                    bench_list_default(&o.batches, o.settings.batch) &&
+                    bench_list_default(&o.lanes, o.settings.lanes);
         code = good ? bench_run(&o) : cli_no_memory();
     }
     cli_list *lists[] = {&o.prompts, &o.writes, &o.depths, &o.batches, &o.lanes};

@@ -174,6 +174,9 @@ void cli_print_text(const char *text);
 void cli_print_json(const char *text, size_t bytes);
 void cli_write_json(FILE *file, const char *text, size_t bytes);
 
+// Bytes of the well-formed UTF-8 character at `p`, 0 if there is none.
+size_t cli_utf8(const unsigned char *p, size_t left);
+
 // ---- signals and progress
 
 // SIGINT and SIGTERM from now on only set a flag; the second one kills.

@@ -186,8 +186,8 @@ void cli_print_text(const char *text) {
         putchar((unsigned char)*p < 32 || (unsigned char)*p == 127 ? '?' : *p);
 }
 
-// Bytes of the well-formed UTF-8 character at `p` (Unicode 15, table 3-7), 0 if there is none.
-static size_t common_utf8(const unsigned char *p, size_t left) {
+// Unicode 15, table 3-7.
+size_t cli_utf8(const unsigned char *p, size_t left) {
     if (p[0] < 0x80) return 1;
     size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 0;
     if (p[0] >= 0xf0 && p[0] < 0xf5) n = 4;
@@ -205,7 +205,7 @@ void cli_write_json(FILE *file, const char *text, size_t bytes) {
     fputc('"', file);
     for (size_t i = 0; i < bytes;) {
         const unsigned char *p = (const unsigned char *)text + i;
-        size_t n = common_utf8(p, bytes - i);
+        size_t n = cli_utf8(p, bytes - i);
         if (n == 0)
             fputs("\\ufffd", file);
         else if (*p == '"' || *p == '\\')
