@@ -247,8 +247,9 @@ static void chart_draw_limits(chart_canvas *v) {
         bool flat = fabs(y1 - y0) < 1;
         double width = 6.1 * (double)strlen(l->name);
         if (flat) {
-            chart_say(v, x1 - 4, y1 - 6, "end", "limit-name", l->name);
-            chart_box b = {x1 - 4 - width, y1 - 18, x1, y1 - 2};
+            // Below it, where it leaves the slope: the slope of the higher ones passes above.
+            chart_say(v, x0 + 8, y0 + 13, "start", "limit-name", l->name);
+            chart_box b = {x0 + 8, y0 + 3, x0 + 8 + width, y0 + 16};
             chart_take(v, b);
         } else {
             // Along the slope, above it, near its lower end.

@@ -43,15 +43,17 @@ static const char html_head[] =
     "font-size:13px}\n"
     ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13.5px;"
     "font-variant-numeric:tabular-nums}th{font-weight:500;color:var(--soft);text-align:right;"
-    "padding:5px 10px;border-bottom:1px solid var(--rule);white-space:nowrap}"
-    "td{text-align:right;padding:5px 10px;border-bottom:1px solid var(--faint);white-space:nowrap}"
+    "padding:5px 8px;border-bottom:1px solid var(--rule);white-space:nowrap}"
+    "td{text-align:right;padding:5px 8px;border-bottom:1px solid var(--faint);white-space:nowrap}"
     "th.l,td.l{text-align:left}tr:last-child td{border-bottom:0}td.s{color:var(--soft)}"
-    ".bar{display:inline-block;width:110px;height:9px;border-radius:5px;background:var(--faint);"
+    ".bar{display:inline-block;width:84px;height:9px;border-radius:5px;background:var(--faint);"
     "overflow:hidden;vertical-align:middle;margin-right:8px}.bar i{display:block;height:100%;"
     "border-radius:5px}.stack{display:flex;height:26px;border-radius:7px;overflow:hidden;"
-    "margin:8px 0 12px;gap:1px}.stack i{display:block;height:100%}\n"
+    "margin:8px 0 12px;gap:1px}.stack i{display:block;height:100%;"
+    "overflow:hidden;text-align:center}.stack b{font-style:normal;font-weight:500;"
+    "font-size:12px;line-height:26px;color:var(--card)}\n"
     "svg{display:block;width:100%;height:auto;font-size:11px}"
-    ".grid-line,.grid{}line.grid{stroke:var(--rule)}line.faint{stroke:var(--faint)}"
+    "line.grid{stroke:var(--rule)}line.faint{stroke:var(--faint)}"
     ".axis{stroke:var(--limit)}.tick,.name{fill:var(--soft)}.label{fill:var(--ink)}"
     ".limit{stroke:var(--limit);stroke-width:1.6}.limit-name{fill:var(--soft);font-weight:600}"
     ".line{fill:none;stroke:currentColor;stroke-width:2.2;stroke-linejoin:round}"
@@ -102,8 +104,10 @@ static void html_legend(FILE *file, const chart_series *series, int32_t count) {
     fputs("</div>\n", file);
 }
 
+// What points are set against: operations are those of the fastest round.
 static double html_limit(const bench_config *c, int limit) {
-    return bench_summary(&c->roof[limit]).median;
+    measure_summary s = bench_summary(&c->roof[limit]);
+    return c->profile_count ? s.most : s.median;
 }
 
 // ---- figures
@@ -317,8 +321,8 @@ static void html_series_name(const bench_config *c, const bench_test *t, html_ax
                              char name[128]) {
     const char *letters = t->kind == BENCH_PROMPT ? "pp" : "tg";
     if (axis == HTML_DEPTH)
-        snprintf(name, 128, "%s%d, %.40s, %d lanes, batch %d", letters, t->n, html_model(c),
-                 c->plan.lanes, c->plan.batch);
+        snprintf(name, 128, "%s%d, %.40s, %d lane%s, batch %d", letters, t->n, html_model(c),
+                 c->plan.lanes, c->plan.lanes == 1 ? "" : "s", c->plan.batch);
     else
         snprintf(name, 128, "%s, %.40s, batch %d", t->name, html_model(c), c->plan.batch);
 }
@@ -440,6 +444,7 @@ static void html_profile(FILE *file, const bench_config *c, const bench_profile 
     fputs("<div class=\"card\"><h3>", file);
     fprintf(file, "%s, ", profile->test);
     chart_text(file, html_model(c));
+    fprintf(file, ", %d lane%s", c->plan.lanes, c->plan.lanes == 1 ? "" : "s");
     fputs("</h3><div class=\"stack\">", file);
     for (int32_t i = 0; i < profile->count; i++) {
         const bench_op *op = &profile->ops[i];
@@ -447,9 +452,10 @@ static void html_profile(FILE *file, const bench_config *c, const bench_profile 
         if (op->seconds < 0.001 * profile->seconds) continue;
         fprintf(file,
                 "<i class=\"c%d\" style=\"flex:%.4f;background:currentColor\" title=\"%s: %.1f "
-                "%%\"></i>",
+                "%%\"><b>%s</b></i>",
                 i % CHART_COLOURS, op->seconds / profile->seconds, op->name,
-                100 * op->seconds / profile->seconds);
+                100 * op->seconds / profile->seconds,
+                op->seconds > 0.075 * profile->seconds ? op->name : "");
     }
     fputs("</div><div class=\"scroll\"><table><tr><th class=\"l\">operation</th><th>n</th><th "
           "class=\"l\">shape</th><th>MB</th><th>ms</th><th>of the time</th><th>GB/s</th>"

@@ -111,7 +111,7 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     bytes[CH_REGION_LANES] = lanes * sizes->lane_bytes;
     bytes[CH_REGION_OPS] = ops * sizeof(ch_op);
     bytes[CH_REGION_CURSORS] = ops * lanes * sizes->cursor_bytes;
-    // A row for each lane, and one for lane 0's time from barrier to barrier.
+    // A row for each lane, and one for the sums.
     plan->profile_bytes = desc->profile ? ch_round_up(ops * sizeof(double), CH_ALIGN) : 0;
     bytes[CH_REGION_PROFILE] = (lanes + 1) * plan->profile_bytes;
     bytes[CH_REGION_ROPE_FREQS] = (uint64_t)hp->rope_dims / 2 * sizeof(double);
