@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds chord into build/ and lets a model write, with its speed.
+# Builds chord into build/ and lets a model write, the built-in one or yours, with its speed.
 #
 #   sh tools/demo.sh [MODEL.gguf [TEXT]]
 set -eu
@@ -8,9 +8,6 @@ model=${1:-}
 text=${2:-Once upon a time}
 case $model in '' | /*) ;; *) model=$start/$model ;; esac
 cd "$(dirname "$0")/.."
-
-golden=../shared/golden/stories260k/model.gguf
-if [ -z "$model" ] && [ -f "$golden" ]; then model=$golden; fi
 
 sh tools/setup.sh
 echo "building into build/ ..." >&2
@@ -21,12 +18,20 @@ if ! { cmake -B build -DCHORD_TESTS=OFF && cmake --build build -j "$(nproc)"; } 
 fi
 rm -f "$log"
 
-if [ -z "$model" ]; then
-    echo "demo: build/chord is built. It needs a model: any GGUF file of the llama architecture" \
-        "will do; then: sh tools/demo.sh MODEL.gguf" >&2
+# Without a model of yours: the built-in one.
+if [ -z "$model" ] && ! build/chord inspect > /dev/null 2>&1; then
+    echo "demo: build/chord is built, without a model. Any GGUF file of the llama architecture will" \
+        "do; then: sh tools/demo.sh MODEL.gguf" >&2
     exit 1
 fi
+set -- ${model:+-m "$model"}
 printf '%s' "$text"
-build/chord run -m "$model" -p "$text" -n 128
+build/chord run "$@" -p "$text" -n 200
 echo
-build/chord bench -m "$model" -p 128 -n 32 -r 3
+if [ -z "$model" ]; then
+    request="Tell me a story about a fox who lost her hat."
+    echo "> $request"
+    echo "$request" | build/chord chat
+    echo
+fi
+build/chord bench "$@" -r 3

@@ -9,7 +9,7 @@
 enum { BENCH_MAX_ROUNDS = 1000, BENCH_MAX_TOKENS = 1 << 20, BENCH_MAX_CONFIGS = 256 };
 
 // Lists that were not given hold one item: the default.
-static bool bench_default(cli_list *list, int32_t value) {
+static bool bench_list_default(cli_list *list, int32_t value) {
     if (list->items) return true;
     list->items = malloc(sizeof *list->items);
     if (!list->items) return false;
@@ -87,9 +87,9 @@ static int bench_main(const cli_command *command, int argc, char **argv) {
     const cli_option options[] = {
         {'m', "model", "FILE", CLI_TEXTS, &o.models, 0, 0, "a model; may be given several times"},
         {'p', "prompt", "N,...", CLI_LIST, &o.prompts, 0, BENCH_MAX_TOKENS,
-         "tokens of a prompt (512); 0: none"},
+         "tokens of a prompt (512, or what the context holds); 0: none"},
         {'n', "tokens", "N,...", CLI_LIST, &o.writes, 0, BENCH_MAX_TOKENS,
-         "tokens to write (64); 0: none"},
+         "tokens to write (64, or what the context holds); 0: none"},
         {'d', "depth", "N,...", CLI_LIST, &o.depths, 0, BENCH_MAX_TOKENS,
          "tokens that stand before (prompt: 0, writing: the first prompt)"},
         {'b', "batch", "N,...", CLI_LIST, &o.batches, 1, 4096,
@@ -110,9 +110,8 @@ static int bench_main(const cli_command *command, int argc, char **argv) {
         CLI_END};
     int code = cli_parse(command, options, argc, argv);
     if (code == CLI_CONTINUE) {
-        bool good = bench_default(&o.prompts, 512) && bench_default(&o.writes, 64) &&
-                    bench_default(&o.batches, o.settings.batch) &&
-                    bench_default(&o.lanes, o.settings.lanes);
+        bool good = bench_list_default(&o.batches, o.settings.batch) &&
+                    bench_list_default(&o.lanes, o.settings.lanes);
         code = good ? bench_run(&o) : cli_no_memory();
     }
     cli_list *lists[] = {&o.prompts, &o.writes, &o.depths, &o.batches, &o.lanes};
@@ -121,7 +120,7 @@ static int bench_main(const cli_command *command, int argc, char **argv) {
 }
 
 const cli_command cli_bench = {
-    "bench", "bench -m FILE [options]", "Measures how fast a model is, and the machine.",
+    "bench", "bench [-m FILE] [options]", "Measures how fast a model is, and the machine.",
     bench_main,
     "ppN: a prompt of N tokens at once. tgN: N tokens one at a time, each with its logits. @dN:\n"
     "after N others. Which tokens, is fixed; nothing is sampled. The roof is what the machine\n"

@@ -6,6 +6,7 @@
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
+#include "../engine/bench.h"
 #include "cli.h"
 #include "measure.h"
 
@@ -35,18 +36,12 @@ typedef enum bench_kind {
     BENCH_FIRST // and the first token's logits
 } bench_kind;
 
-// What some work moves and computes at least: what the machine's limits are divided by.
-typedef struct bench_need {
-    double bytes;
-    double macs[MEASURE_LIMITS]; // multiply-adds by kind of number; [MEASURE_READ] is unused
-} bench_need;
-
 typedef struct bench_test {
     bench_kind kind;
     char name[48];    // "pp512", "tg64@d1024"
     const char *unit; // "t/s", "ms"
     int32_t n, depth;
-    bench_need need;               // of one sample; all zero: no limit is known
+    ch_need need;                  // of one sample; all zero: no limit is known
     measure_samples samples;       // in the unit, in the order of time
     measure_samples shares;        // of the roof, one for each sample, if a limit is known
     measure_limit limit;           // the one that binds
@@ -59,9 +54,10 @@ typedef struct bench_op {
     char name[48];
     char kind[16], kernel[48], shape[64];
     int32_t count; // ops
-    bench_need need;
-    double seconds;
-    double share; // of the roof
+    ch_need need;
+    double seconds;       // in the fastest round
+    double before, after; // of all rounds until the last one, and with it
+    double share;         // of the roof
     measure_limit limit;
 } bench_op;
 
@@ -69,7 +65,7 @@ typedef struct bench_profile {
     char test[48];
     bench_op *ops; // from malloc, in the order of the graph
     int32_t count;
-    double seconds; // of the test as a whole
+    double seconds; // of the test as a whole, in its fastest round
 } bench_profile;
 
 typedef struct bench_config {
@@ -132,15 +128,7 @@ chord_result bench_run_test(chord_session *session, const bench_config *config,
 
 void bench_machine_read(bench_machine *machine);
 
-// The least seconds that a need takes within limits (of bytes and multiply-adds per second), and
-// which of them binds. Work in several kinds of numbers takes the sum of their times.
-double bench_least_seconds(const bench_need *need, const double *limits, measure_limit *binds);
-
 // ---- bench_ops
-
-// What an op must move and compute for n tokens after `depth`: at once in batches, or one by one.
-void bench_op_need(const chord_op_info *op, int32_t n, int32_t depth, int32_t batch, bool at_once,
-                   bench_need *need);
 
 // Measures each op of each test of a configuration.
 int bench_measure_ops(const chord_model *model, const chord_session_desc *desc, int32_t rounds,

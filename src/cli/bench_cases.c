@@ -112,10 +112,11 @@ static bool case_matmul(const ch_kernel *kernel, int32_t i, int32_t columns, siz
     static const int32_t usual[] = {1, 4, 8};
     bool gemm = kernel->family == CH_FAMILY_GEMM;
     int32_t each = gemm || columns > 0 ? 1 : (int32_t)CH_COUNT(usual);
-    // From memory one column, or a group, says all: with more, arithmetic decides.
+    // The reference is slow: it gets few columns. From memory one column, or a group, says all:
+    // with more, arithmetic decides.
     c->memory = i == each;
     if (i > each || (c->memory && memory_bytes == 0)) return false;
-    int32_t n = gemm ? (c->memory ? CH_GROUP : 512) : (c->memory ? 1 : usual[i]);
+    int32_t n = !gemm ? (c->memory ? 1 : usual[i]) : c->memory || kernel->cpu == 0 ? CH_GROUP : 512;
     if (columns > 0) n = gemm ? columns : CH_MIN(columns, CH_MATVEC_COLUMNS);
     return case_make_mm(kernel, n, c->memory ? memory_bytes : CASE_CACHE, memory, c);
 }

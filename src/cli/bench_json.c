@@ -1,4 +1,4 @@
-// bench, JSON: the report as one line of JSON, and the history that such lines are appended to.
+// bench, json: the report as one line of JSON, and the history that such lines are appended to.
 //
 // Owns: the schema that docs/BENCH.md describes. Invariant: a line of history is written whole or
 // not at all.
@@ -16,7 +16,7 @@
 // ---- JSON
 
 // ,"name":value; the comma only if `more`. What is not a number is null.
-static void json_number(FILE *file, bool more, const char *name, double value) {
+static void line_number(FILE *file, bool more, const char *name, double value) {
     fprintf(file, "%s\"%s\":", more ? "," : "", name);
     if (isfinite(value))
         fprintf(file, "%.9g", value);
@@ -24,79 +24,79 @@ static void json_number(FILE *file, bool more, const char *name, double value) {
         fputs("null", file);
 }
 
-static void json_text(FILE *file, bool more, const char *name, const char *text) {
+static void line_text(FILE *file, bool more, const char *name, const char *text) {
     fprintf(file, "%s\"%s\":", more ? "," : "", name);
     cli_write_json(file, text, strlen(text));
 }
 
-static void json_count(FILE *file, const char *name, uint64_t count) {
+static void line_count(FILE *file, const char *name, uint64_t count) {
     fprintf(file, ",\"%s\":%llu", name, (unsigned long long)count);
 }
 
-static void json_samples(FILE *file, const char *name, const measure_samples *samples) {
+static void line_samples(FILE *file, const char *name, const measure_samples *samples) {
     fprintf(file, ",\"%s\":[", name);
     for (int32_t i = 0; i < samples->count; i++)
         fprintf(file, "%s%.9g", i ? "," : "", samples->items[i]);
     fputc(']', file);
 }
 
-static void json_summary(FILE *file, const measure_summary *s) {
-    json_number(file, true, "median", s->median);
-    json_number(file, true, "p10", s->p10);
-    json_number(file, true, "p90", s->p90);
-    json_number(file, true, "low", s->low);
-    json_number(file, true, "high", s->high);
-    json_number(file, true, "confidence", s->confidence);
+static void line_summary(FILE *file, const measure_summary *s) {
+    line_number(file, true, "median", s->median);
+    line_number(file, true, "p10", s->p10);
+    line_number(file, true, "p90", s->p90);
+    line_number(file, true, "low", s->low);
+    line_number(file, true, "high", s->high);
+    line_number(file, true, "confidence", s->confidence);
 }
 
-static void json_test(FILE *file, const bench_config *config, int32_t number,
+static void line_test(FILE *file, const bench_config *config, int32_t number,
                       const bench_test *test) {
     static const char *const kinds[] = {"prompt", "write", "tokenize", "sample", "load", "first"};
     measure_summary s = bench_summary(&test->samples), share = bench_summary(&test->shares);
-    json_text(file, false, "name", test->name);
-    json_text(file, true, "unit", test->unit);
-    json_summary(file, &s);
-    json_samples(file, "samples", &test->samples);
-    json_number(file, true, "gb_s", bench_gb(test, &s));
-    json_number(file, true, "roof_share", share.median);
-    json_number(file, true, "roof_share_low", share.low);
-    json_number(file, true, "roof_share_high", share.high);
+    line_text(file, false, "name", test->name);
+    line_text(file, true, "unit", test->unit);
+    line_summary(file, &s);
+    line_samples(file, "samples", &test->samples);
+    line_number(file, true, "gb_s", bench_gb(test, &s));
+    line_number(file, true, "roof_share", share.median);
+    line_number(file, true, "roof_share_low", share.low);
+    line_number(file, true, "roof_share_high", share.high);
     if (share.n)
-        json_text(file, true, "limit", measure_limit_names[test->limit]);
+        line_text(file, true, "limit", measure_limit_names[test->limit]);
     else
         fputs(",\"limit\":null", file);
-    json_text(file, true, "kind", kinds[test->kind]);
-    json_text(file, true, "model", bench_model_name(config));
+    line_text(file, true, "kind", kinds[test->kind]);
+    line_text(file, true, "model", bench_model_name(config));
     fprintf(file, ",\"config\":%d,\"n\":%d,\"depth\":%d,\"lanes\":%d,\"batch\":%d", number, test->n,
             test->depth, config->plan.lanes, config->plan.batch);
 }
 
-static void json_op(FILE *file, const bench_op *op) {
+static void line_op(FILE *file, const bench_op *op) {
     double flops = 0;
     for (int k = 0; k < MEASURE_LIMITS; k++) flops += 2 * op->need.macs[k];
-    json_text(file, false, "name", op->name);
-    json_text(file, true, "kind", op->kind);
-    json_text(file, true, "kernel", op->kernel);
-    json_text(file, true, "shape", op->shape);
+    line_text(file, false, "name", op->name);
+    line_text(file, true, "kind", op->kind);
+    line_text(file, true, "kernel", op->kernel);
+    line_text(file, true, "shape", op->shape);
     fprintf(file, ",\"count\":%d", op->count);
-    json_number(file, true, "bytes", op->need.bytes);
-    json_number(file, true, "flops", flops);
-    json_number(file, true, "seconds", op->seconds);
-    json_number(file, true, "roof_share", op->share);
-    json_text(file, true, "limit", measure_limit_names[op->limit]);
+    line_number(file, true, "bytes", op->need.bytes);
+    line_number(file, true, "flops", flops);
+    line_number(file, true, "seconds", op->seconds);
+    line_number(file, true, "roof_share", op->share);
+    line_text(file, true, "limit", measure_limit_names[op->limit]);
 }
 
-static void json_profiles(FILE *file, const bench_config *config) {
+static void line_profiles(FILE *file, const bench_config *config) {
     fputs(",\"profiles\":[", file);
     for (int32_t i = 0; i < config->profile_count; i++) {
         const bench_profile *profile = &config->profiles[i];
         fputs(i ? ",{" : "{", file);
-        json_text(file, false, "test", profile->test);
-        json_number(file, true, "seconds", profile->seconds);
+        line_text(file, false, "test", profile->test);
+        line_number(file, true, "seconds", profile->seconds);
         fputs(",\"ops\":[", file);
         for (int32_t j = 0; j < profile->count; j++) {
             fputs(j ? ",{" : "{", file);
-            json_op(file, &profile->ops[j]);
+            line_op(file, &profile->ops[j]);
             fputc('}', file);
         }
         fputs("]}", file);
@@ -104,70 +104,70 @@ static void json_profiles(FILE *file, const bench_config *config) {
     fputc(']', file);
 }
 
-static void json_config(FILE *file, const bench_config *c) {
-    json_text(file, false, "model", bench_model_name(c));
-    json_text(file, true, "type", c->type);
-    json_text(file, true, "architecture", c->architecture);
-    json_count(file, "parameters", c->parameters);
-    json_count(file, "file_bytes", c->file_bytes);
+static void line_config(FILE *file, const bench_config *c) {
+    line_text(file, false, "model", bench_model_name(c));
+    line_text(file, true, "type", c->type);
+    line_text(file, true, "architecture", c->architecture);
+    line_count(file, "parameters", c->parameters);
+    line_count(file, "file_bytes", c->file_bytes);
     fprintf(file, ",\"lanes\":%d,\"batch\":%d,\"context\":%d", c->plan.lanes, c->plan.batch,
             c->plan.context);
-    json_text(file, true, "kv", cli_kv_name(c->plan.kv));
-    json_text(file, true, "cpu", c->isa);
+    line_text(file, true, "kv", cli_kv_name(c->plan.kv));
+    line_text(file, true, "cpu", c->isa);
     fputs(",\"memory\":{\"arena_bytes\":", file);
     fprintf(file, "%llu", (unsigned long long)c->plan.arena_bytes);
-    json_count(file, "table_bytes", c->plan.table_bytes);
-    json_count(file, "weight_bytes", c->plan.weight_bytes);
-    json_count(file, "peak_bytes", c->peak_bytes);
-    json_count(file, "private_bytes", c->private_bytes);
+    line_count(file, "table_bytes", c->plan.table_bytes);
+    line_count(file, "weight_bytes", c->plan.weight_bytes);
+    line_count(file, "peak_bytes", c->peak_bytes);
+    line_count(file, "private_bytes", c->private_bytes);
     fputs("},\"roof\":{", file);
     for (int i = 0; i < MEASURE_LIMITS; i++) {
         measure_summary s = bench_summary(&c->roof[i]);
         fprintf(file, "%s\"%s\":{", i ? "," : "", measure_limit_names[i]);
-        json_text(file, false, "unit", i == MEASURE_READ ? "B/s" : "MAC/s");
-        json_summary(file, &s);
-        json_samples(file, "samples", &c->roof[i]);
+        line_text(file, false, "unit", i == MEASURE_READ ? "B/s" : "MAC/s");
+        line_summary(file, &s);
+        line_samples(file, "samples", &c->roof[i]);
         fputc('}', file);
     }
-    json_count(file, "working_set", c->working_set);
-    json_number(file, true, "seconds", c->roof_seconds);
+    line_count(file, "working_set", c->working_set);
+    line_number(file, true, "seconds", c->roof_seconds);
     fputs("},\"disturbed\":", file);
     if (c->disturbance[0])
         cli_write_json(file, c->disturbance, strlen(c->disturbance));
     else
         fputs("null", file);
-    json_number(file, true, "others_share", c->watch.others_share);
-    json_number(file, true, "steal_share", c->watch.steal_share);
-    json_number(file, true, "switches_per_second", c->watch.switch_rate);
-    if (c->profile_count) json_profiles(file, c);
+    line_number(file, true, "others_share", c->watch.others_share);
+    line_number(file, true, "steal_share", c->watch.steal_share);
+    line_number(file, true, "switches_per_second", c->watch.switch_rate);
+    if (c->profile_count) line_profiles(file, c);
 }
 
-static void json_machine(FILE *file, const bench_machine *m) {
+static void line_machine(FILE *file, const bench_machine *m) {
     fputs(",\"machine\":{", file);
-    json_text(file, false, "cpu", m->cpu);
-    json_text(file, true, "isa", m->isa);
-    json_text(file, true, "system", m->system);
+    line_text(file, false, "cpu", m->cpu);
+    line_text(file, true, "isa", m->isa);
+    line_text(file, true, "system", m->system);
     fprintf(file, ",\"cores\":%d,\"cpus\":%d", m->cores, m->cpus);
-    json_count(file, "memory_bytes", m->memory_bytes);
-    json_number(file, true, "load", m->load >= 0 ? m->load : (double)NAN);
+    line_count(file, "memory_bytes", m->memory_bytes);
+    line_number(file, true, "load", m->load >= 0 ? m->load : (double)NAN);
     fputc('}', file);
 }
 
-static void json_kernels(FILE *file, const bench_report *report) {
+static void line_kernels(FILE *file, const bench_report *report) {
     fputs(",\"kernels\":[", file);
     for (int32_t i = 0; i < report->kernel_count; i++) {
         const bench_kernel *k = &report->kernels[i];
         fputs(i ? ",{" : "{", file);
-        json_text(file, false, "name", k->name);
-        json_text(file, true, "case", k->what);
-        json_number(file, true, "ns", k->ns);
-        json_number(file, true, "bytes", k->bytes);
-        json_number(file, true, "macs", k->macs);
-        json_number(file, true, "roof_share", k->share);
+        line_text(file, false, "name", k->name);
+        line_text(file, true, "case", k->what);
+        line_number(file, true, "ns", k->ns);
+        line_number(file, true, "bytes", k->bytes);
+        line_number(file, true, "macs", k->macs);
+        line_number(file, true, "roof_share", k->share);
         if (isnan(k->share))
             fputs(",\"limit\":null", file);
         else
-            json_text(file, true, "limit", measure_limit_names[k->limit]);
+            line_text(file, true, "limit", measure_limit_names[k->limit]);
         fputc('}', file);
     }
     fputc(']', file);
@@ -183,23 +183,23 @@ void bench_write_json(FILE *file, const bench_report *report) {
         for (int32_t t = 0; t < report->configs[i].test_count; t++) {
             fputs(first ? "{" : ",{", file);
             first = false;
-            json_test(file, &report->configs[i], i, &report->configs[i].tests[t]);
+            line_test(file, &report->configs[i], i, &report->configs[i].tests[t]);
             fputc('}', file);
         }
     fputc(']', file);
-    json_machine(file, &report->machine);
-    json_text(file, true, "commit", bench_commit());
+    line_machine(file, &report->machine);
+    line_text(file, true, "commit", bench_commit());
     fprintf(file, ",\"schema\":%d", BENCH_SCHEMA);
-    json_text(file, true, "version", chord_version());
-    json_text(file, true, "time", when);
+    line_text(file, true, "version", chord_version());
+    line_text(file, true, "time", when);
     fprintf(file, ",\"rounds\":%d,\"configs\":[", report->options->rounds);
     for (int32_t i = 0; i < report->config_count; i++) {
         fputs(i ? ",{" : "{", file);
-        json_config(file, &report->configs[i]);
+        line_config(file, &report->configs[i]);
         fputc('}', file);
     }
     fputc(']', file);
-    if (report->kernel_count) json_kernels(file, report);
+    if (report->kernel_count) line_kernels(file, report);
     fputc('}', file);
 }
 

@@ -66,7 +66,7 @@ static bool kernels_add(bench_report *report, const ch_kernel *kernel, const ben
         report->kernels = more;
     }
     bench_kernel *line = &report->kernels[report->kernel_count++];
-    bench_need need;
+    ch_need need;
     memset(line, 0, sizeof *line);
     memset(&need, 0, sizeof need);
     line->name = kernel->name;
@@ -82,7 +82,7 @@ static bool kernels_add(bench_report *report, const ch_kernel *kernel, const ben
         double *most = &report->kernel_roof[c->memory && i == MEASURE_READ][i];
         *most = CH_MAX(*most, limits[i]);
     }
-    double least = bench_least_seconds(&need, limits, &line->limit);
+    double least = ch_need_seconds(&need, limits, &line->limit);
     line->share = least * 1e9 / line->ns;
     return true;
 }

@@ -7,35 +7,6 @@
 
 #include <stdlib.h>
 
-// The kind of numbers that an op multiplies. Integers are multiplied as bytes, floats as floats.
-static measure_limit ops_kind(const chord_op_info *op) {
-    if (strcmp(op->kind, "matmul") != 0) return MEASURE_F32;
-    if (strncmp(op->kernel, "matvec_bf16", 11) == 0) return MEASURE_BF16;
-    if (strncmp(op->kernel, "matvec_f", 8) == 0) return MEASURE_F32;
-    return MEASURE_INT8;
-}
-
-void bench_op_need(const chord_op_info *op, int32_t n, int32_t depth, int32_t batch, bool at_once,
-                   bench_need *need) {
-    memset(need, 0, sizeof *need);
-    // Of a prompt, logits are wanted of the last token alone.
-    double tokens = at_once && op->logits_only ? 1 : n, steps = at_once ? 0 : n;
-    double positions = (double)n * depth + (double)n * (n - 1) / 2, cached = positions;
-    if (at_once) {
-        cached = 0;
-        for (int64_t end = 0; end < n; steps++) {
-            end = CH_MIN(end + batch, (int64_t)n);
-            cached += (double)(depth + end);
-        }
-        if (op->logits_only) steps = 1;
-    }
-    need->bytes = steps * (double)op->weight_bytes +
-                  tokens * (double)(op->bytes - op->weight_bytes) +
-                  cached * (double)op->bytes_per_position;
-    need->macs[ops_kind(op)] =
-        (tokens * (double)op->flops + positions * (double)op->flops_per_position) / 2;
-}
-
 // "blk.3.attn_q" is "attn_q" in every block.
 static const char *ops_name(const chord_op_info *op) {
     if (strncmp(op->name, "blk.", 4) != 0) return op->name;
@@ -59,11 +30,15 @@ static bench_op *ops_line(bench_profile *profile, const chord_op_info *op) {
     return line;
 }
 
-// Adds each op's seconds, times `sign`, to its line.
-static void ops_add_seconds(chord_session *session, bench_profile *profile, double sign) {
+// Adds up the seconds of each line's ops since the session was opened, as before or after a round.
+static void ops_read_seconds(chord_session *session, bench_profile *profile, bool after) {
     chord_op_info op;
-    for (int32_t i = 0; chord_session_get_op(session, i, &op) == CHORD_OK; i++)
-        ops_line(profile, &op)->seconds += sign * op.seconds;
+    for (int32_t i = 0; i < profile->count; i++)
+        *(after ? &profile->ops[i].after : &profile->ops[i].before) = 0;
+    for (int32_t i = 0; chord_session_get_op(session, i, &op) == CHORD_OK; i++) {
+        bench_op *line = ops_line(profile, &op);
+        *(after ? &line->after : &line->before) += op.seconds;
+    }
 }
 
 static chord_result ops_profile(chord_session *session, const bench_config *config,
@@ -72,41 +47,40 @@ static chord_result ops_profile(chord_session *session, const bench_config *conf
     snprintf(profile->test, sizeof profile->test, "%s", test->name);
     for (int32_t i = 0; chord_session_get_op(session, i, &op) == CHORD_OK; i++) {
         bench_op *line = ops_line(profile, &op);
-        bench_need need;
-        bench_op_need(&op, test->n, test->depth, config->plan.batch, test->kind == BENCH_PROMPT,
-                      &need);
+        ch_need_add(&line->need, &op, test->n, test->depth, config->plan.batch,
+                    test->kind == BENCH_PROMPT);
         line->count++;
-        line->need.bytes += need.bytes;
-        for (int k = 0; k < MEASURE_LIMITS; k++) line->need.macs[k] += need.macs[k];
     }
     for (int32_t r = 0; r < rounds; r++) {
         chord_result result = bench_wake(session, config, test);
         if (result != CHORD_OK) return result;
-        ops_add_seconds(session, profile, -1);
+        ops_read_seconds(session, profile, false);
         double begun = cli_seconds();
         result = bench_run_test(session, config, test);
-        profile->seconds += cli_seconds() - begun;
-        ops_add_seconds(session, profile, 1);
+        double seconds = cli_seconds() - begun;
+        ops_read_seconds(session, profile, true);
         if (result != CHORD_OK) return result;
         if (cli_interrupted()) return CHORD_ERROR_STOPPED;
+        if (r > 0 && seconds >= profile->seconds) continue;
+        profile->seconds = seconds;
+        for (int32_t i = 0; i < profile->count; i++)
+            profile->ops[i].seconds = profile->ops[i].after - profile->ops[i].before;
     }
     return CHORD_OK;
 }
 
-// Means over the rounds, and the shares of the roof that was measured with the tests.
-static void ops_finish(const bench_config *config, int32_t rounds, bench_profile *profile) {
+// The shares of the roof that was measured with the tests.
+static void ops_finish(const bench_config *config, bench_profile *profile) {
     double limits[MEASURE_LIMITS];
     for (int i = 0; i < MEASURE_LIMITS; i++) {
         measure_summary s;
         limits[i] = 0;
         if (measure_summarize(config->roof[i].items, config->roof[i].count, BENCH_CONFIDENCE, &s))
-            limits[i] = s.median;
+            limits[i] = s.most; // the fastest round is set against it
     }
-    profile->seconds /= rounds;
     for (int32_t i = 0; i < profile->count; i++) {
         bench_op *line = &profile->ops[i];
-        line->seconds /= rounds;
-        double least = bench_least_seconds(&line->need, limits, &line->limit);
+        double least = ch_need_seconds(&line->need, limits, &line->limit);
         line->share = line->seconds > 0 ? least / line->seconds : 0;
     }
 }
@@ -129,7 +103,7 @@ int bench_measure_ops(const chord_model *model, const chord_session_desc *desc, 
         profile->ops = malloc(ops * sizeof *profile->ops);
         result =
             profile->ops ? ops_profile(session, config, test, rounds, profile) : CHORD_ERROR_MEMORY;
-        if (result == CHORD_OK) ops_finish(config, rounds, profile);
+        if (result == CHORD_OK) ops_finish(config, profile);
     }
     cli_progress_end();
     int code = result == CHORD_OK             ? CLI_OK

@@ -93,36 +93,14 @@ static void work_reset_peak(void) {
 
 // ---- what work needs
 
-double bench_least_seconds(const bench_need *need, const double *limits, measure_limit *binds) {
-    double reading = limits[MEASURE_READ] > 0 ? need->bytes / limits[MEASURE_READ] : 0;
-    double computing = 0, most = 0;
-    measure_limit kind = MEASURE_F32;
-    for (int i = MEASURE_INT8; i < MEASURE_LIMITS; i++) {
-        // A bfloat16 can be widened, and multiplied as fast as floats are.
-        double limit = i == MEASURE_BF16 ? CH_MAX(limits[i], limits[MEASURE_F32]) : limits[i];
-        double seconds = limit > 0 ? need->macs[i] / limit : 0;
-        computing += seconds;
-        if (seconds > most) {
-            most = seconds;
-            kind = (measure_limit)i;
-        }
-    }
-    *binds = reading >= computing ? MEASURE_READ : kind;
-    return CH_MAX(reading, computing);
-}
-
 static void work_need(chord_session *session, bench_config *config) {
     chord_op_info op;
     for (int32_t t = 0; t < config->test_count; t++) {
         bench_test *test = &config->tests[t];
         if (test->kind != BENCH_PROMPT && test->kind != BENCH_WRITE) continue;
-        for (int32_t i = 0; chord_session_get_op(session, i, &op) == CHORD_OK; i++) {
-            bench_need need;
-            bench_op_need(&op, test->n, test->depth, config->plan.batch, test->kind == BENCH_PROMPT,
-                          &need);
-            test->need.bytes += need.bytes;
-            for (int k = 0; k < MEASURE_LIMITS; k++) test->need.macs[k] += need.macs[k];
-        }
+        for (int32_t i = 0; chord_session_get_op(session, i, &op) == CHORD_OK; i++)
+            ch_need_add(&test->need, &op, test->n, test->depth, config->plan.batch,
+                        test->kind == BENCH_PROMPT);
     }
 }
 
@@ -160,6 +138,22 @@ static void work_at_depth(bench_test *test) {
     snprintf(test->name + used, sizeof test->name - used, "@d%d", (int)test->depth);
 }
 
+// Fills in what was not asked for: a prompt of 512 and 64 more, or less where the model's context
+// is too short for these. `lists` are the prompts and the writings, whose default items they get.
+static void work_defaults(int32_t context, cli_list *lists[2], int32_t items[2]) {
+    enum { PROMPT = 512, WRITE = 64 };
+    int32_t given[2] = {lists[0]->count, lists[1]->count};
+    int32_t write = given[1] ? lists[1]->items[0] : CH_MIN(WRITE, context / 8);
+    int32_t prompt = given[0] ? lists[0]->items[0] : CH_MIN(PROMPT, CH_MAX(context - write - 1, 0));
+    items[0] = prompt;
+    items[1] = given[0] ? CH_MIN(write, CH_MAX(context - prompt - 1, 0)) : write;
+    for (int i = 0; i < 2; i++)
+        if (given[i] == 0) {
+            lists[i]->items = &items[i];
+            lists[i]->count = 1;
+        }
+}
+
 // Where no depth is asked for, writing follows the first prompt.
 static int32_t work_list_tests(const bench_options *o, bench_config *config) {
     int32_t depths = o->depths.count ? o->depths.count : 1, longest = 2;
@@ -192,12 +186,6 @@ static int32_t work_list_tests(const bench_options *o, bench_config *config) {
     return longest;
 }
 
-// Token i of the text that is evaluated.
-static chord_token work_token(const bench_config *config, int64_t i) {
-    int64_t spread = config->vocabulary > 100 ? config->vocabulary - 100 : 1;
-    return (chord_token)((100 + (i * 37) % spread) % config->vocabulary);
-}
-
 // Evaluates n more tokens of the text, at once.
 static chord_result work_eval(chord_session *session, const bench_config *config, int32_t n,
                               int32_t rows) {
@@ -205,10 +193,11 @@ static chord_result work_eval(chord_session *session, const bench_config *config
     chord_token tokens[PART];
     int32_t count = 0;
     chord_session_tokens(session, &count);
-    for (int32_t i = 0; i < n; i++) tokens[i % PART] = work_token(config, count + i);
+    for (int32_t i = 0; i < n; i++)
+        tokens[i % PART] = ch_bench_token(config->vocabulary, count + i);
     if (n <= PART) return chord_session_eval(session, tokens, n, rows);
     chord_token *all = malloc((size_t)n * sizeof *all);
-    for (int32_t i = 0; all && i < n; i++) all[i] = work_token(config, count + i);
+    for (int32_t i = 0; all && i < n; i++) all[i] = ch_bench_token(config->vocabulary, count + i);
     chord_result result = all ? chord_session_eval(session, all, n, rows) : CHORD_ERROR_MEMORY;
     free(all);
     return result;
@@ -328,7 +317,7 @@ static chord_result work_round(const chord_model *model, chord_session *session,
         double part = CH_MAX(seconds * work_roof_part, work_roof_least);
         work_take_roof(roof, CH_MIN(part, work_roof_most));
         for (int i = 0; i < MEASURE_LIMITS; i++) limits[i] = (limits[i] + roof->last[i]) / 2;
-        double least = bench_least_seconds(&test->need, limits, &test->limit);
+        double least = ch_need_seconds(&test->need, limits, &test->limit);
         if (!measure_add(&test->shares, least / seconds)) return CHORD_ERROR_MEMORY;
     }
     return CHORD_OK;
@@ -433,7 +422,11 @@ static int work_describe(chord_model *model, const bench_options *options, bench
     config->file_bytes = info.file_bytes;
     snprintf(config->type, sizeof config->type, "%s", info.file_type);
     snprintf(config->architecture, sizeof config->architecture, "%s", info.architecture);
-    int32_t longest = work_list_tests(options, config);
+    bench_options o = *options; // whose lists are full
+    cli_list *lists[2] = {&o.prompts, &o.writes};
+    int32_t items[2], context = desc->context ? desc->context : info.context_length;
+    work_defaults(context > 0 ? context : INT32_MAX, lists, items);
+    int32_t longest = work_list_tests(&o, config);
     if (longest == 0) return cli_no_memory();
     if (desc->context == 0) desc->context = longest;
     return CLI_OK;

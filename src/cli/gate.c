@@ -95,7 +95,9 @@ static void gate_run_one(const gate_context *context, const gate_settings *setti
     const json_value *limit = gate_limit(context, gate);
     result->spec = gate;
     result->limit = limit ? limit->number : 0;
-    if (!limit && gate->tier != GATE_AB && !settings->update)
+    if (gate->model && gate->model->builtin && !chord_builtin_model(NULL))
+        gate_skip(result, "this program was built without a model");
+    else if (!limit && gate->tier != GATE_AB && !settings->update)
         gate_skip(result, "it has no limit for %s", gate_level_name(context->column));
     else if (gate->tier == GATE_EXACT)
         gate_exact_run(context, gate, result);

@@ -106,7 +106,8 @@ typedef struct gate_model {
     int32_t numbers[GATE_N_COUNT];
     int32_t line;
     // Once it is used:
-    uint8_t *memory; // of a synthetic model's file
+    uint8_t *memory;  // of a synthetic model's file
+    const void *data; // that, or the built-in file; NULL: it is read from a path
     size_t bytes;
     chord_model *model;
 } gate_model;
@@ -295,7 +296,7 @@ typedef struct gate_ops {
     int32_t count;
     struct {
         char name[32];
-        double seconds, roof_units; // roof_units: as gate_work.units, for all runs
+        double seconds, roof_units; // of all runs; roof_units: as gate_work.units
     } items[GATE_MOST_OPS];
 } gate_ops;
 

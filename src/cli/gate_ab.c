@@ -296,7 +296,7 @@ static bool ab_sitting(const gate_context *context, const char *other, const gat
 // Where this program's ops take longer than the other's: adds it to the note. Both are run with
 // their ops timed, in turn, in new processes; of each op the least time counts.
 static void ab_name_op(const gate_context *context, const char *other, gate_result *result) {
-    enum { RUNS = 4, TIMES = 16 };
+    enum { RUNS = 8, TIMES = 16 };
     const char *programs[2] = {"/proc/self/exe", other};
     gate_ops best[2] = {{.count = 0}, {.count = 0}};
     char answer[AB_LINE], name[32];

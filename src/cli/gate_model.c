@@ -223,6 +223,7 @@ static bool model_make(gate_model *m) {
     memset(m->memory, 0, m->bytes);
     w.memory = m->memory;
     model_write(&w, m, &counted);
+    m->data = m->memory;
     return true;
 }
 
@@ -235,20 +236,18 @@ const chord_model *gate_model_get(const gate_context *context, gate_model *m, ch
     char *path = NULL;
     memset(&desc, 0, sizeof desc);
     if (m->model) return m->model;
-    if (m->builtin) {
-        snprintf(why, capacity, "this program has no built-in model");
-        return NULL;
-    }
     if (m->file) {
         path = gate_file_path(context->file, m->file);
         if (!path) return NULL;
         desc.path = path;
+    } else if (m->builtin) {
+        m->data = chord_builtin_model(&m->bytes);
     } else if (!m->memory && !model_make(m)) {
         snprintf(why, capacity, "no memory for the model \"%s\"", m->name);
         return NULL;
     }
-    desc.data = m->memory;
-    desc.data_bytes = m->memory ? m->bytes : 0;
+    desc.data = m->data;
+    desc.data_bytes = m->bytes;
     if (chord_model_open(&desc, &m->model, &error)) snprintf(why, capacity, "%s", error.message);
     free(path);
     return m->model;

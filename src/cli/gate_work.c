@@ -357,8 +357,8 @@ static bool work_open_library(const gate_context *context, gate_work *w, char *w
         w->text = model->file ? gate_file_path(context->file, model->file) : NULL;
         w->model_desc.path = w->text;
         w->record = (uint8_t *)(uintptr_t)w->text;
-        w->model_desc.data = model->memory;
-        w->model_desc.data_bytes = model->memory ? model->bytes : 0;
+        w->model_desc.data = model->data;
+        w->model_desc.data_bytes = model->bytes;
         w->run = work_run_parse;
         w->units = (double)(info.file_bytes - info.tensor_bytes);
     }
@@ -437,13 +437,18 @@ bool gate_profile(const gate_context *context, const gate_spec *spec, int32_t ti
     chord_op_info op;
     profiled.profile = true;
     if (!gate_work_open(&profiled, spec, &w, why, capacity)) return false;
+    // What came before, to get to a position, does not count.
+    double before[1024] = {0};
+    for (int32_t i = 0; i < (int32_t)CH_COUNT(before); i++)
+        if (chord_session_get_op(w.session, i, &op) == CHORD_OK) before[i] = op.seconds;
     gate_work_time(&w, times);
     // Both count one token; a prefill's tokens each cost its multiply-adds.
     double tokens = spec->measure == GATE_PREFILL ? (double)w.capacity : 1;
-    for (int32_t i = 0; chord_session_get_op(w.session, i, &op) == CHORD_OK; i++) {
+    for (int32_t i = 0; i < (int32_t)CH_COUNT(before); i++) {
+        if (chord_session_get_op(w.session, i, &op) != CHORD_OK) break;
         const char *dot = strncmp(op.name, "blk.", 4) == 0 ? strchr(op.name + 4, '.') : NULL;
         double units = w.limit == MEASURE_READ ? (double)op.bytes : (double)op.flops / 2;
-        gate_ops_add(ops, dot ? dot + 1 : op.name, op.seconds, units * tokens * times);
+        gate_ops_add(ops, dot ? dot + 1 : op.name, op.seconds - before[i], units * tokens * times);
     }
     gate_work_close(&w);
     return true;

@@ -78,6 +78,6 @@ static int graph_main(const cli_command *command, int argc, char **argv) {
 }
 
 const cli_command cli_graph = {
-    "graph", "graph -m FILE [options]", "Lists what is computed for a token.", graph_main,
+    "graph", "graph [-m FILE] [options]", "Lists what is computed for a token.", graph_main,
     "Bytes are read and written by one decoded token, flops count a multiply-add as two.\n"
     "A barrier is where the lanes wait for each other."};

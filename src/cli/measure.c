@@ -112,10 +112,8 @@ void measure_roof_close(measure_roof *roof) {
 }
 
 double measure_roof_take(measure_roof *roof, measure_limit limit, double seconds) {
-    static const ch_roof_kind kinds[] = {CH_ROOF_INT8, CH_ROOF_INT8, CH_ROOF_F32, CH_ROOF_BF16};
     double begun = ch_os_seconds();
-    double rate = limit == MEASURE_READ ? ch_roof_read(&roof->roof, roof->working_set, seconds)
-                                        : ch_roof_peak(&roof->roof, kinds[limit], seconds);
+    double rate = ch_roof_take(&roof->roof, limit, roof->working_set, seconds);
     roof->last[limit] = rate;
     measure_add(&roof->samples[limit], rate);
     roof->seconds += ch_os_seconds() - begun;

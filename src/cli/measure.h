@@ -49,13 +49,12 @@ void measure_free(measure_samples *samples);
 
 // ---- the roof
 
-typedef enum measure_limit {
-    MEASURE_READ, // bytes per second
-    MEASURE_INT8, // multiply-adds per second
-    MEASURE_F32,
-    MEASURE_BF16,
-    MEASURE_LIMITS
-} measure_limit;
+typedef ch_limit measure_limit;
+#define MEASURE_READ   CH_LIMIT_READ // bytes per second
+#define MEASURE_INT8   CH_LIMIT_INT8 // multiply-adds per second
+#define MEASURE_F32    CH_LIMIT_F32
+#define MEASURE_BF16   CH_LIMIT_BF16
+#define MEASURE_LIMITS CH_LIMIT_COUNT
 
 extern const char *const measure_limit_names[MEASURE_LIMITS]; // "read", "int8", "f32", "bf16"
 

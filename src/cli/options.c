@@ -288,8 +288,9 @@ static int option_unknown(const cli_command *command, const cli_option *options,
 }
 
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv) {
-    const cli_option *model = option_by_name(options, "model", 5);
-    if (!model) model = option_by_name(options, "gates", 5);
+    const cli_option *word = option_by_name(options, "model", 5);
+    if (!word) word = option_by_name(options, "gates", 5);
+    if (!word) word = option_by_name(options, "output", 6);
     bool words_only = false;
     for (int i = 0; i < argc; i++) {
         const char *arg = argv[i], *value = NULL;
@@ -299,14 +300,14 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
             continue;
         }
         if (words_only || arg[0] != '-' || arg[1] == 0) {
-            if (model && model->kind == CLI_TEXTS) {
-                int code = option_set(command, model, arg);
+            if (word && word->kind == CLI_TEXTS) {
+                int code = option_set(command, word, arg);
                 if (code != CLI_CONTINUE) return code;
                 continue;
             }
-            if (!model || *(const char **)model->value)
+            if (!word || *(const char **)word->value)
                 return cli_usage(command, "'%.80s' is one word too many", arg);
-            *(const char **)model->value = arg;
+            *(const char **)word->value = arg;
             continue;
         }
         if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {

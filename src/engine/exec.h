@@ -22,10 +22,11 @@ typedef struct ch_exec {
     const ch_op *ops;
     ch_lanes *lanes;
     ch_cursor *cursors; // [ops][lanes]
-    // Seconds in each op so far: a row of each lane's own work, plan->profile_bytes apart, then a
-    // row of lane 0's time from barrier to barrier, at the op before the barrier. NULL: not kept.
+    // Seconds in each op: a row of each lane's own work in this step, plan->profile_bytes apart,
+    // then a row of the sums so far. NULL: not kept.
     double *profile;
-    double opened; // when the last barrier opened, for lane 0
+    double opened;     // when the last barrier opened, for lane 0
+    int32_t opened_op; // the op after it
     const double *rope_freqs;
     float rope_magnitude;
     // The step.

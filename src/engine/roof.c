@@ -103,6 +103,14 @@ CH_FN double ch_roof_peak(ch_roof *roof, ch_roof_kind kind, double seconds) {
     return roof_run(roof, roof_peak_lane, seconds);
 }
 
+CH_FN double ch_roof_take(ch_roof *roof, ch_limit limit, size_t bytes, double seconds) {
+    if (limit == CH_LIMIT_READ) return ch_roof_read(roof, bytes, seconds);
+    ch_roof_kind kind = limit == CH_LIMIT_INT8  ? CH_ROOF_INT8
+                        : limit == CH_LIMIT_F32 ? CH_ROOF_F32
+                                                : CH_ROOF_BF16;
+    return ch_roof_peak(roof, kind, seconds);
+}
+
 CH_FN bool ch_roof_sound(const ch_roof *roof) {
     for (int32_t i = 0; i < roof->lanes.count; i++)
         if (roof->done[i].wrong) return false;

@@ -11,6 +11,15 @@
 
 enum { CH_ROOF_MAX_LANES = 64 };
 
+// Bytes read per second, and multiply-adds per second of three kinds of numbers.
+typedef enum ch_limit {
+    CH_LIMIT_READ,
+    CH_LIMIT_INT8,
+    CH_LIMIT_F32,
+    CH_LIMIT_BF16,
+    CH_LIMIT_COUNT
+} ch_limit;
+
 // More memory than the caches hold of any machine that is likely: a working set this large is
 // memory's.
 #define CH_ROOF_MEMORY ((size_t)256 << 20)
@@ -47,6 +56,9 @@ CH_FN double ch_roof_read(ch_roof *roof, size_t bytes, double seconds);
 // Multiply-adds that all lanes together make per second. BF16: those of floats, where the CPU has
 // no products of bfloat16.
 CH_FN double ch_roof_peak(ch_roof *roof, ch_roof_kind kind, double seconds);
+
+// One of the two.
+CH_FN double ch_roof_take(ch_roof *roof, ch_limit limit, size_t bytes, double seconds);
 
 // Whether every kernel did what it says, so far.
 CH_FN bool ch_roof_sound(const ch_roof *roof);

@@ -30,6 +30,8 @@ typedef enum ch_region {
     CH_REGION_COUNT
 } ch_region;
 
+enum { CH_STOP_MAX = 31 }; // bytes of the text that ends an answer
+
 // What the engine's own structures take, which the model room does not know.
 typedef struct ch_engine_sizes {
     uint64_t session_bytes;
