@@ -267,15 +267,17 @@ static bool exact_plan(const gate_context *context, gate_result *result, char *w
     return true;
 }
 
-// "@program" is this program.
+// "@program" is this program, without the model that may be in it.
 static bool exact_file(const gate_context *context, gate_result *result, char *why,
                        size_t capacity) {
     struct stat status;
     bool self = strcmp(result->spec->file, "@program") == 0;
     char *path = gate_file_path(context->file, self ? "/proc/self/exe" : result->spec->file);
     bool found = path && stat(path, &status) == 0;
+    size_t model = 0;
+    if (self) chord_builtin_model(&model);
     if (found)
-        result->measured = (double)status.st_size;
+        result->measured = (double)status.st_size - (double)model;
     else
         gate_skip(result, "%s: %s", path ? path : "", strerror(errno));
     (void)why;

@@ -278,6 +278,14 @@ static bool work_session(gate_work *w, char *why, size_t capacity) {
     return true;
 }
 
+// Whether most of a model's weights are multiplied as floats.
+static bool work_floats_only(const chord_model_info *info) {
+    int32_t type = 0;
+    while (type < CH_TYPE_COUNT && strcmp(ch_type_get((ch_type)type)->name, info->file_type) != 0)
+        type++;
+    return type < CH_TYPE_COUNT && ch_type_get((ch_type)type)->activation == CH_ACTIVATION_F32;
+}
+
 static bool work_open_eval(gate_work *w, const chord_model_info *info, char *why, size_t capacity) {
     bool prefill = w->spec->measure == GATE_PREFILL;
     double bytes = 0, macs = 0;
@@ -294,7 +302,7 @@ static bool work_open_eval(gate_work *w, const chord_model_info *info, char *why
     }
     work_graph(w->session, prefill ? (double)w->capacity / 2 : (double)w->capacity, &bytes, &macs);
     w->run = prefill ? work_run_prefill : work_run_decode;
-    w->limit = prefill ? MEASURE_INT8 : MEASURE_READ;
+    w->limit = !prefill ? MEASURE_READ : work_floats_only(info) ? MEASURE_F32 : MEASURE_INT8;
     w->units = prefill ? macs * (double)w->capacity : bytes;
     w->working_set = (size_t)bytes;
     w->lanes = chord_session_plan(w->session)->lanes;
