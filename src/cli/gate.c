@@ -66,24 +66,22 @@ static const json_value *gate_limit(const gate_context *context, const gate_spec
     return limit ? limit : gate->limits[GATE_ANY];
 }
 
-static const char *const gate_order[] = {"avx512",  "avxvnni", "avx2", "i8mm",
-                                         "dotprod", "neon",    "c"};
-
 // The column of the best level that is in use.
 static int32_t gate_column(uint32_t bits) {
-    const char *found = "c";
-    for (size_t i = CH_COUNT(gate_order); i-- > 0;) {
-        static const struct {
-            const char *name;
-            uint32_t bit;
-        } needs[] = {{"avx512", CH_CPU_AVX512}, {"avxvnni", CH_CPU_AVXVNNI}, {"avx2", CH_CPU_AVX2},
-                     {"i8mm", CH_CPU_I8MM},     {"dotprod", CH_CPU_DOTPROD}, {"neon", CH_CPU_NEON}};
-        for (size_t j = 0; j < CH_COUNT(needs); j++)
-            if (strcmp(gate_order[i], needs[j].name) == 0 && (bits & needs[j].bit))
-                found = gate_order[i];
-    }
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } levels[] = {{"avx512", CH_CPU_AVX512},
+                  {"avxvnni", CH_CPU_AVXVNNI},
+                  {"avx2", CH_CPU_AVX2},
+                  {"i8mm", CH_CPU_I8MM},
+                  {"dotprod", CH_CPU_DOTPROD},
+                  {"neon", CH_CPU_NEON},
+                  {"c", 0}};
+    size_t i = 0;
+    while (levels[i].bit && !(bits & levels[i].bit)) i++;
     int32_t column = 0;
-    while (strcmp(gate_level_name(column), found) != 0) column++;
+    while (strcmp(gate_level_name(column), levels[i].name) != 0) column++;
     return column;
 }
 
@@ -100,11 +98,11 @@ static void gate_run_one(const gate_context *context, const gate_settings *setti
     else if (!limit && gate->tier != GATE_AB && !settings->update)
         gate_skip(result, "it has no limit for %s", gate_level_name(context->column));
     else if (gate->tier == GATE_EXACT)
-        gate_exact_run(context, gate, result);
+        gate_exact_run(context, result);
     else if (gate->tier == GATE_SHARE)
-        gate_share_run(context, gate, result);
+        gate_share_run(context, result);
     else
-        gate_ab_run(context, settings->against, gate, result);
+        gate_ab_run(context, settings->against, result);
     result->seconds = cli_seconds() - begun;
 }
 

@@ -225,7 +225,8 @@ void gate_session_desc(const gate_context *context, const gate_spec *spec,
 
 // ---- tiers
 
-void gate_exact_run(const gate_context *context, const gate_spec *spec, gate_result *result);
+// Measure result->spec against result->limit, and fill the rest in.
+void gate_exact_run(const gate_context *context, gate_result *result);
 
 // Evaluates some tokens and then writes `tokens` more; between the two, and after, `mark` is
 // called.
@@ -310,7 +311,7 @@ bool gate_profile(const gate_context *context, const gate_spec *spec, int32_t ti
 // Adds to an op's seconds; a name that is new gets a row.
 void gate_ops_add(gate_ops *ops, const char *name, double seconds, double roof_units);
 
-void gate_share_run(const gate_context *context, const gate_spec *spec, gate_result *result);
+void gate_share_run(const gate_context *context, gate_result *result);
 
 // ---- A/B
 
@@ -320,7 +321,6 @@ int gate_serve(const gate_context *context);
 // Whether the other program can be run and has these gates. CLI_OK, or the exit code after a
 // sentence.
 int gate_ab_check(const gate_context *context, const char *other);
-void gate_ab_run(const gate_context *context, const char *other, const gate_spec *spec,
-                 gate_result *result);
+void gate_ab_run(const gate_context *context, const char *other, gate_result *result);
 
 #endif

@@ -338,13 +338,11 @@ static void ab_name_op(const gate_context *context, const char *other, gate_resu
                  best[0].items[worst].name, 100 * most / best[1].items[worst].seconds);
 }
 
-void gate_ab_run(const gate_context *context, const char *other, const gate_spec *spec,
-                 gate_result *result) {
+void gate_ab_run(const gate_context *context, const char *other, gate_result *result) {
     char why[160] = "no memory";
     measure_samples ratios = {NULL, 0, 0};
     measure_summary sum;
     bool good = true, beyond = true, clear = true; // clear: the intervals are beyond the limit too
-    (void)spec;
     result->limit = result->limit > 0 ? result->limit : AB_LIMIT;
     while (good && beyond && result->attempts < (clear ? AB_SITTINGS - 1 : AB_SITTINGS)) {
         good = ab_sitting(context, other, result, &ratios, &sum, why, sizeof why);

@@ -288,7 +288,7 @@ static bool exact_file(const gate_context *context, gate_result *result, char *w
 
 // ---- all of them
 
-void gate_exact_run(const gate_context *context, const gate_spec *spec, gate_result *result) {
+void gate_exact_run(const gate_context *context, gate_result *result) {
     static bool (*const runs[])(const gate_context *, gate_result *, char *, size_t) = {
         [GATE_ALLOCATIONS] = exact_allocations,
         [GATE_SYSCALLS] = exact_syscalls,
@@ -303,7 +303,7 @@ void gate_exact_run(const gate_context *context, const gate_spec *spec, gate_res
     };
     char why[160] = "it could not be measured";
     result->attempts = 1;
-    if (runs[spec->measure](context, result, why, sizeof why))
+    if (runs[result->spec->measure](context, result, why, sizeof why))
         result->verdict = result->measured > result->limit ? GATE_FAILED : GATE_PASSED;
     else if (result->verdict != GATE_SKIPPED)
         gate_error(result, "%s", why);

@@ -99,7 +99,8 @@ static void share_name_op(const gate_context *context, gate_result *result) {
                  100 * ops.items[worst].roof_units / rate / ops.items[worst].seconds);
 }
 
-void gate_share_run(const gate_context *context, const gate_spec *spec, gate_result *result) {
+void gate_share_run(const gate_context *context, gate_result *result) {
+    int32_t lanes = result->spec->numbers[GATE_N_LANES];
     char why[160];
     measure_watch watch;
     measure_watch_begin(&watch);
@@ -111,10 +112,9 @@ void gate_share_run(const gate_context *context, const gate_spec *spec, gate_res
         if (result->verdict == GATE_PASSED || result->attempts == SHARE_ATTEMPTS) break;
     }
     measure_watch_end(&watch);
-    if (result->verdict == GATE_FAILED && spec->numbers[GATE_N_LANES] > 1 &&
-        watch.others_share > SHARE_MOST_OTHERS) {
+    if (result->verdict == GATE_FAILED && lanes > 1 && watch.others_share > SHARE_MOST_OTHERS) {
         gate_skip(result, "other processes had %.0f %% of the CPUs, which %d lanes need",
-                  100 * watch.others_share, spec->numbers[GATE_N_LANES]);
+                  100 * watch.others_share, lanes);
         return;
     }
     if (result->verdict == GATE_FAILED)
