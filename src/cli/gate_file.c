@@ -67,7 +67,8 @@ __attribute__((format(printf, 3, 4))) static int file_fail(const gate_file *file
 static const char *file_near(const char *word, const char *const *words, int32_t count,
                              char out[64]) {
     const char *near = cli_nearest(word, words, count);
-    snprintf(out, 64, near ? "; did you mean \"%s\"?" : "", near);
+    out[0] = 0;
+    if (near) snprintf(out, 64, "; did you mean \"%s\"?", near);
     return out;
 }
 
