@@ -151,6 +151,22 @@ assert gate['verdict'] == 'failed' and gate['measured'] == gate['limit'] + 1
 END_PYTHON
 fi
 
+if [ -n "$MODEL" ]; then
+    cat > "$gates" << END_GATES
+{"version": 1, "models": {"mine": {"file": "$MODEL"}}, "gates": [
+    {"name": "calls", "tier": "exact", "measure": "allocations", "model": "mine", "limit": 0},
+    {"name": "waits", "tier": "exact", "measure": "syscalls", "model": "mine", "lanes": 2, "limit": 0},
+    {"name": "tg", "tier": "share", "measure": "decode", "model": "mine", "limit": 0.0001},
+    {"name": "pp", "tier": "share", "measure": "prefill", "model": "mine", "tokens": 16, "limit": 0.0001},
+    {"name": "parse", "tier": "share", "measure": "parse", "model": "mine", "limit": 0},
+    {"name": "open", "tier": "share", "measure": "open", "model": "mine", "limit": 0},
+    {"name": "words", "tier": "share", "measure": "tokenize", "model": "mine", "limit": 0},
+    {"name": "choice", "tier": "share", "measure": "sample", "model": "mine", "limit": 0}
+]}
+END_GATES
+    check own_model 0 ' 0 failed, [0-9]* skipped, 0 broken: 8 gates' "$CHORD" gate "$gates"
+fi
+
 # ---- new limits
 
 cat > "$gates" << END_GATES

@@ -236,7 +236,7 @@ static double ab_sample(ab_child *child, int32_t times) {
 static bool ab_prepare(ab_child *child, int32_t gate, int cpu, char *why, size_t capacity) {
     char answer[AB_LINE] = "it ended";
     if (ab_ask(child, answer, "open %d %d\n", gate, cpu) && strcmp(answer, "ok") == 0) return true;
-    snprintf(why, capacity, "a program failed to prepare the work: %s", answer);
+    snprintf(why, capacity, "a program failed to prepare the work: %.100s", answer);
     return false;
 }
 
