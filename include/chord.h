@@ -246,6 +246,7 @@ typedef struct chord_session_desc {
                        // "dotprod", "i8mm", "openblas" (where it is built in: the only one whose
                        // results are not the same to the bit); NULL: the best there is
     chord_sampler sampler;
+    bool profile; // time every op: see chord_op_info.seconds
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
                   // chord's own
     size_t memory_bytes;
@@ -428,8 +429,14 @@ typedef struct chord_op_info {
     uint64_t bytes;     // read and written by one decoded token at position 0 (attention: plus
                         // bytes_per_position)
     uint64_t bytes_per_position;
+    uint64_t weight_bytes; // of `bytes`: a matrix that a step of many tokens reads once
     uint64_t flops, flops_per_position; // a multiply-add counts as two
     bool barrier;                       // lanes wait for each other after it
+    bool logits_only;                   // done for the tokens whose logits are wanted, no others
+    // Spent in it since the session was opened, if desc.profile was set, else 0: the time between
+    // two barriers, as lane 0 sees it, is shared out among the ops between them in proportion to
+    // the time that all lanes worked at them. The sum over all ops is the time of all steps.
+    double seconds;
 } chord_op_info;
 
 // Op i of the session's graph; ARGUMENT past its end.
@@ -446,6 +453,41 @@ typedef struct chord_kernel_info {
 // Kernel i of the list, as seen with the instruction sets up to `cpu` (NULL: all of this CPU's).
 // False past the end. A name that is no level gives only the C kernels.
 bool chord_get_kernel(int32_t i, const char *cpu, chord_kernel_info *info);
+
+// ---- measuring
+
+typedef struct chord_bench_desc {
+    int32_t prompt; // tokens of a prompt, at most 4096; 0: 128; -1: none
+    int32_t write;  // tokens to write after it, at most 4096; 0: 16; -1: none
+    int32_t rounds; // to measure, after one that warms up, at most 64; 0: 5
+} chord_bench_desc;
+
+typedef struct chord_bench_rate {
+    double tokens_per_second; // medians over the rounds; 0: not measured
+    double bytes_per_second;  // that had to be moved for it
+    double roof_share; // the least time that the machine's limits allow for the work, of the time
+                       // that it took
+    const char *limit; // the one that binds: "read", "int8", "f32" or "bf16"; "" if not measured
+} chord_bench_rate;
+
+typedef struct chord_bench_result {
+    chord_bench_rate prompt, write;
+    int32_t lanes;
+    // The roof: what the machine does at most with so many lanes, measured in turn with the work.
+    double read_limit;                        // bytes per second, out of what holds the weights
+    double int8_limit, f32_limit, bf16_limit; // multiply-adds per second
+    double roof_spread; // of read_limit, from the tenth to the ninetieth percentile, of the median:
+                        // beyond 0.15 the machine was disturbed, and rates are not to be compared
+    char verdict[256];  // one or two sentences
+} chord_bench_result;
+
+// Measures how fast a model runs here, and how close that is to what the machine can do: for "it is
+// slow in my application", in the application. Opens a session of its own (desc.context 0: as long
+// as it needs) and takes up to 256 MiB more while it runs, for a fraction of a second to some
+// seconds. The errors of chord_session_open, and CONTEXT_FULL, STOPPED, SYSTEM.
+chord_result chord_bench(const chord_model *model, const chord_session_desc *desc,
+                         const chord_bench_desc *bench, chord_bench_result *result,
+                         chord_error *error);
 
 #ifdef __cplusplus
 }

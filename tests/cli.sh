@@ -160,7 +160,7 @@ check perplexity_too_short 1 'at least 2' "$CHORD" perplexity -m "$MODEL" -p ''
 check run_works 0 'tokens written|ended|full' "$CHORD" run -m "$MODEL" -p hi -n 3
 check run_quiet 0 '' "$CHORD" run -m "$MODEL" -p hi -n 3 -q
 check seed_is_told 0 '^seed [0-9]+$' "$CHORD" run -m "$MODEL" -p hi -n 3
-check bench_cuts_its_defaults 0 'context of 40 is short: measuring a prompt of 30 and 10 more' \
+check bench_fits_a_short_context 0 '' \
     "$CHORD" bench -m "$MODEL" -c 40 -r 1
 check bench_works 0 '' "$CHORD" bench -m "$MODEL" -p 8 -n 4 -r 2 -o json
 if [ -c /dev/full ]; then

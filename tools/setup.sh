@@ -36,6 +36,7 @@ if [ "${1:-}" = test ]; then
     need_file '/usr/include/criterion/criterion.h' libcriterion-dev
     need_file '/usr/include/*/cblas.h' libopenblas-dev
     need clang-format clang-format
+    need chromium chromium # looks at the page that bench makes
 fi
 
 # shellcheck disable=SC2086 # words

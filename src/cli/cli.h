@@ -31,13 +31,20 @@ typedef enum cli_kind {
     CLI_SIZE,   // uint64_t, at least 1, suffixes K, M, G, T of 1024
     CLI_NUMBER, // float within low..high
     CLI_CHOICE, // int32_t, index in `argument`, which lists the words as "f16|f32"
-    CLI_LIST    // cli_list of numbers within low..high, separated by commas
+    CLI_LIST,   // cli_list of numbers within low..high, separated by commas; a part may be a range:
+                // 1-4, 128-512:128 (in steps of 128), 128-4096*2 (each twice the last)
+    CLI_TEXTS   // cli_texts: may be given several times
 } cli_kind;
 
 typedef struct cli_list {
     int32_t *items; // from malloc, freed by the command
     int32_t count;
 } cli_list;
+
+typedef struct cli_texts {
+    const char *items[16];
+    int32_t count;
+} cli_texts;
 
 typedef struct cli_option {
     char letter; // 0: none
@@ -59,8 +66,9 @@ extern const cli_command cli_run, cli_chat, cli_tokenize, cli_logits, cli_perple
     cli_plan, cli_graph, cli_kernels, cli_bench, cli_export_model;
 
 // Reads argv[0..argc) into the values of `options` (ended by a row without a name). A word that is
-// no option is the value of --model, or of --output where there is no --model. CLI_CONTINUE, or the
-// exit code: after --help, or after a sentence about what is wrong.
+// no option is the value of --model, or of --output where there is no --model. A row hides later
+// ones of the same name or letter. CLI_CONTINUE, or the exit code: after --help, or after a
+// sentence about what is wrong.
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv);
 
 // The one of `count` words that `word` may have been meant to be, or NULL.
@@ -243,6 +251,10 @@ const char *cli_size(uint64_t bytes, char *out, size_t capacity);
 // A string of a file: on a terminal's line (control bytes as '?'), and as a JSON string.
 void cli_print_text(const char *text);
 void cli_print_json(const char *text, size_t bytes);
+void cli_write_json(FILE *file, const char *text, size_t bytes);
+
+// Bytes of the well-formed UTF-8 character at `p`, 0 if there is none.
+size_t cli_utf8(const unsigned char *p, size_t left);
 
 // ---- signals and progress
 

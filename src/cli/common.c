@@ -305,8 +305,8 @@ void cli_print_text(const char *text) {
         putchar((unsigned char)*p < 32 || (unsigned char)*p == 127 ? '?' : *p);
 }
 
-// Bytes of the well-formed UTF-8 character at `p` (Unicode 15, table 3-7), 0 if there is none.
-static size_t common_utf8(const unsigned char *p, size_t left) {
+// Unicode 15, table 3-7.
+size_t cli_utf8(const unsigned char *p, size_t left) {
     if (p[0] < 0x80) return 1;
     size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 0;
     if (p[0] >= 0xf0 && p[0] < 0xf5) n = 4;
@@ -320,24 +320,28 @@ static size_t common_utf8(const unsigned char *p, size_t left) {
     return n;
 }
 
-void cli_print_json(const char *text, size_t bytes) {
-    putchar('"');
+void cli_write_json(FILE *file, const char *text, size_t bytes) {
+    fputc('"', file);
     for (size_t i = 0; i < bytes;) {
         const unsigned char *p = (const unsigned char *)text + i;
-        size_t n = common_utf8(p, bytes - i);
+        size_t n = cli_utf8(p, bytes - i);
         if (n == 0)
-            fputs("\\ufffd", stdout);
+            fputs("\\ufffd", file);
         else if (*p == '"' || *p == '\\')
-            printf("\\%c", *p);
+            fprintf(file, "\\%c", *p);
         else if (*p == '\n')
-            fputs("\\n", stdout);
+            fputs("\\n", file);
         else if (*p < 32 || *p == 127)
-            printf("\\u%04x", *p);
+            fprintf(file, "\\u%04x", *p);
         else
-            fwrite(p, 1, n, stdout);
+            fwrite(p, 1, n, file);
         i += n ? n : 1;
     }
-    putchar('"');
+    fputc('"', file);
+}
+
+void cli_print_json(const char *text, size_t bytes) {
+    cli_write_json(stdout, text, bytes);
 }
 
 // ---- signals

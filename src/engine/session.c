@@ -98,6 +98,8 @@ static void session_bind(chord_session *s, const chord_session_desc *desc) {
     s->exec.ops = ops;
     s->exec.lanes = &s->lanes;
     s->exec.cursors = (ch_cursor *)session_region(&s->arena, &s->plan, CH_REGION_CURSORS);
+    if (s->plan.profile_bytes)
+        s->exec.profile = (double *)session_region(&s->arena, &s->plan, CH_REGION_PROFILE);
     s->exec.rope_freqs = freqs;
     s->exec.on_progress = desc->on_progress;
     s->exec.user = desc->user;
@@ -581,6 +583,7 @@ int32_t chord_session_op_count(const chord_session *session) {
 chord_result chord_session_get_op(const chord_session *s, int32_t i, chord_op_info *info) {
     if (i < 0 || i >= s->plan.size.op_count) return CHORD_ERROR_ARGUMENT;
     ch_op_describe(&s->model->weights, &s->exec.ops[i], s->plan.kv, info);
+    info->seconds = ch_exec_op_seconds(&s->exec, i);
     return CHORD_OK;
 }
 

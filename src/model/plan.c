@@ -14,9 +14,9 @@ enum {
 };
 
 static const char *const region_names[CH_REGION_COUNT] = {
-    "session",    "lanes",        "ops",         "cursors", "rope frequencies",
-    "rope table", "tokens",       "text",        "stream",  "sampler",
-    "logits",     "lane scratch", "activations", "keys",    "values",
+    "session",      "lanes",       "ops",  "cursors", "profile", "rope frequencies",
+    "rope table",   "tokens",      "text", "stream",  "sampler", "logits",
+    "lane scratch", "activations", "keys", "values",
 };
 CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS, "the public table must hold every region");
 
@@ -112,6 +112,9 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     bytes[CH_REGION_LANES] = lanes * sizes->lane_bytes;
     bytes[CH_REGION_OPS] = ops * sizeof(ch_op);
     bytes[CH_REGION_CURSORS] = ops * lanes * sizes->cursor_bytes;
+    // A row for each lane, and one for the sums.
+    plan->profile_bytes = desc->profile ? ch_round_up(ops * sizeof(double), CH_ALIGN) : 0;
+    bytes[CH_REGION_PROFILE] = (lanes + 1) * plan->profile_bytes;
     bytes[CH_REGION_ROPE_FREQS] = (uint64_t)hp->rope_dims / 2 * sizeof(double);
     bytes[CH_REGION_ROPE_TABLE] = (uint64_t)t->batch * (uint64_t)hp->rope_dims * sizeof(float);
     bytes[CH_REGION_TOKENS] = (uint64_t)context * sizeof(chord_token);

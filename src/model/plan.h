@@ -15,6 +15,7 @@ typedef enum ch_region {
     CH_REGION_LANES,
     CH_REGION_OPS,
     CH_REGION_CURSORS,
+    CH_REGION_PROFILE,
     CH_REGION_ROPE_FREQS,
     CH_REGION_ROPE_TABLE,
     CH_REGION_TOKENS,
@@ -44,6 +45,7 @@ typedef struct ch_plan {
     ch_graph_config graph; // offsets filled in
     ch_graph_size size;
     ch_kv_type kv;
+    uint64_t profile_bytes;          // times of one lane, 0: none are kept
     int32_t draft;                   // tokens guessed ahead at most
     int32_t capacity;                // positions of the KV cache: the context in whole chunks
     uint64_t scratch_bytes;          // per lane
