@@ -140,6 +140,17 @@ if [ -c /dev/full ]; then
     check history_full_device 1 'cannot append to /dev/full: No space' $bench -r 1 --history /dev/full
     check full_disk_page 1 'cannot write to standard output' sh -c "$bench -r 1 -o html > /dev/full"
 fi
+for i in 1 2 3 4; do
+    "$CHORD" bench -m "$work/a.gguf" -p 8 -n 2 -r 1 --history "$work/many.ndjson" > "$work/out.$i" &
+done
+wait
+if [ "$(wc -l < "$work/many.ndjson")" = 4 ] &&
+    python3 -c 'import json, sys
+for line in open(sys.argv[1]): json.loads(line)' "$work/many.ndjson" 2> "$work/err"; then
+    pass "runs at the same time append whole lines"
+else
+    fail "runs at the same time append whole lines" "$(wc "$work/many.ndjson")" "$(tail -n 1 "$work/err")"
+fi
 # A file that may not grow far enough is a disk that fills up within the line.
 blocks=$(($(wc -c < "$history") / 512 + 1))
 check history_cut 1 'cannot append to' sh -c "trap '' XFSZ; ulimit -f $blocks; $bench -r 1 --history $history"

@@ -26,7 +26,7 @@ if [ -z "$model" ] && ! build/chord inspect > /dev/null 2>&1; then
 fi
 set -- ${model:+-m "$model"}
 printf '%s' "$text"
-build/chord run "$@" -p "$text" -n 200
+build/chord run "$@" -p "$text" -n 200 --seed "$(date +%s)" # given, so that it is not told within the text
 echo
 if [ -z "$model" ]; then
     request="Tell me a story about a fox who lost her hat."

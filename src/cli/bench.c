@@ -106,6 +106,8 @@ static int bench_main(const cli_command *command, int argc, char **argv) {
          "time each kernel, from the cache and from memory"},
         {0, "cold", NULL, CLI_FLAG, &o.cold, 0, 0,
          "time opening with the file out of the page cache too"},
+        {'c', "context", "N", CLI_INT, &o.settings.context, 1, INT32_MAX,
+         "positions to make room for (as many as the tests need)"},
         CLI_SESSION_OPTIONS(o.settings),
         CLI_END};
     int code = cli_parse(command, options, argc, argv);

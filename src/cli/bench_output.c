@@ -124,10 +124,10 @@ void bench_write_md(FILE *file, const bench_report *report) {
             m->cores, m->isa);
     for (int32_t i = 0; i < report->config_count; i++) {
         const bench_config *config = &report->configs[i];
-        fprintf(file, "\n%s, %s, %d lanes, KV %s, %s, batch %d; median of %d\n\n",
+        fprintf(file, "\n%s, %s, %d lane%s, KV %s, %s, batch %d; median of %d\n\n",
                 bench_model_name(config), config->type, config->plan.lanes,
-                cli_kv_name(config->plan.kv), config->isa, config->plan.batch,
-                report->options->rounds);
+                config->plan.lanes == 1 ? "" : "s", cli_kv_name(config->plan.kv), config->isa,
+                config->plan.batch, report->options->rounds);
         fputs("| test | unit | median | p10 | p90 | GB/s | % of the roof |\n"
               "|---|---|---:|---:|---:|---:|---|\n",
               file);

@@ -20,6 +20,9 @@ enum {
     WORK_SAMPLES = 16        // tokens sampled for one figure
 };
 
+// Seconds of a sample of the work: shorter work is done several times.
+static const double work_sample_least = 0.003;
+
 // What a sample of the roof takes: a part of what the test before it took, within limits.
 static const double work_roof_part = 0.04, work_roof_least = 0.006, work_roof_most = 0.2;
 
@@ -285,9 +288,13 @@ static chord_result work_time(const chord_model *model, chord_session *session,
     if (test->kind == BENCH_TOKENIZE) return work_tokenize(model, count, seconds);
     if (test->kind == BENCH_SAMPLE) return work_sample(session, config, test->n, seconds);
     chord_result result = bench_wake(session, config, test);
-    double begun = cli_seconds();
-    if (result == CHORD_OK) result = bench_run_test(session, config, test);
-    *seconds = cli_seconds() - begun;
+    *count = 0;
+    for (double begun = cli_seconds(); result == CHORD_OK && *seconds < work_sample_least;) {
+        if (*count > 0) result = chord_session_rewind(session, test->depth);
+        if (result == CHORD_OK) result = bench_run_test(session, config, test);
+        *count += test->n;
+        *seconds = cli_seconds() - begun;
+    }
     return result;
 }
 
@@ -317,7 +324,7 @@ static chord_result work_round(const chord_model *model, chord_session *session,
         double part = CH_MAX(seconds * work_roof_part, work_roof_least);
         work_take_roof(roof, CH_MIN(part, work_roof_most));
         for (int i = 0; i < MEASURE_LIMITS; i++) limits[i] = (limits[i] + roof->last[i]) / 2;
-        double least = ch_need_seconds(&test->need, limits, &test->limit);
+        double least = ch_need_seconds(&test->need, limits, &test->limit) * count / test->n;
         if (!measure_add(&test->shares, least / seconds)) return CHORD_ERROR_MEMORY;
     }
     return CHORD_OK;

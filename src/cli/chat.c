@@ -130,7 +130,7 @@ static chord_result chat_make_room(chat_state *chat, const char *text, size_t by
         bool good = result ? result != CHORD_ERROR_CONTEXT_FULL : context - now >= room;
         if (good || chat->past_count == 0 || (result && chat_too_long(chat, text, bytes))) {
             if (forgotten > 0 && (chat->terminal || chat->options->verbose))
-                fprintf(stderr, "the context of %d is full: %d turns are forgotten\n", context,
+                fprintf(stderr, "the context of %d is full: turns forgotten: %d\n", context,
                         forgotten);
             return result;
         }
