@@ -155,7 +155,7 @@ aarch64_logits() {
 }
 
 openblas() {
-    configure build-openblas -DCHORD_OPENBLAS=ON && tests build-openblas -E 'tidy|single_header|readme'
+    configure build-openblas -DCHORD_OPENBLAS=ON && tests build-openblas -E 'tidy|single_header|readme|gates'
 }
 
 for part in $parts; do
