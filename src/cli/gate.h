@@ -297,14 +297,15 @@ typedef struct gate_ops {
     int32_t count;
     struct {
         char name[32];
-        double seconds, roof_units; // of all runs; roof_units: as gate_work.units
+        double seconds, roof_units; // of some runs; roof_units: as gate_work.units
     } items[GATE_MOST_OPS];
 } gate_ops;
 
 // Whether a gate's work can be told by ops.
 bool gate_has_ops(const gate_spec *spec);
 
-// Runs a gate's work some times with a profile, and adds what it shows. False: *why tells.
+// Runs a gate's work with a profile, `times` times in each of some rounds: the median seconds of a
+// round, op by op. False: *why tells.
 bool gate_profile(const gate_context *context, const gate_spec *spec, int32_t times, gate_ops *ops,
                   char *why, size_t capacity);
 

@@ -294,48 +294,43 @@ static bool ab_sitting(const gate_context *context, const char *other, const gat
 }
 
 // Where this program's ops take longer than the other's: adds it to the note. Both are run with
-// their ops timed, in turn, in new processes; of each op the least time counts.
+// their ops timed, in turn, in new processes.
 static void ab_name_op(const gate_context *context, const char *other, gate_result *result) {
-    enum { RUNS = 8, TIMES = 16 };
+    enum { RUNS = 4, TIMES = 8 };
     const char *programs[2] = {"/proc/self/exe", other};
-    gate_ops best[2] = {{.count = 0}, {.count = 0}};
+    gate_ops sums[2] = {{.count = 0}, {.count = 0}};
     char answer[AB_LINE], name[32];
     int32_t gate = (int32_t)(result->spec - context->file->gates), worst = -1;
-    int cpu = ab_cpu_of(result->spec, 0);
-    if (!gate_has_ops(result->spec)) return;
+    // Of several lanes, the times of ops hold how the lanes waited for each other.
+    if (!gate_has_ops(result->spec) || result->spec->numbers[GATE_N_LANES] > 1) return;
     for (int32_t i = 0; i < 2 * RUNS; i++) {
         ab_child child;
-        gate_ops *ops = &best[i % 2];
+        int cpu = ab_cpu_of(result->spec, i / 2);
         if (!ab_start(context, programs[i % 2], &child)) return;
         bool good = ab_ask(&child, answer, "profile %d %d %d\n", gate, cpu, TIMES);
         ab_close(&child);
         double seconds = 0;
         int used = 0;
         for (const char *at = answer; good && sscanf(at, "%31s %lf%n", name, &seconds, &used) == 2;
-             at += used) {
-            gate_ops_add(ops, name, 0, 0);
-            for (int32_t j = 0; j < ops->count; j++)
-                if (strcmp(ops->items[j].name, name) == 0 &&
-                    (i < 2 || seconds < ops->items[j].seconds))
-                    ops->items[j].seconds = seconds;
-        }
+             at += used)
+            gate_ops_add(&sums[i % 2], name, seconds, 0);
     }
     double excess = 0, most = 0, total = 0;
-    for (int32_t i = 0; i < best[0].count && i < best[1].count; i++) {
-        double more = best[0].items[i].seconds - best[1].items[i].seconds;
+    for (int32_t i = 0; i < sums[0].count && i < sums[1].count; i++) {
+        double more = sums[0].items[i].seconds - sums[1].items[i].seconds;
         excess += more;
-        total += best[1].items[i].seconds;
+        total += sums[1].items[i].seconds;
         if (more <= most) continue;
         most = more;
         worst = i;
     }
     size_t n = strlen(result->note);
     char *end = result->note + n;
-    if (worst < 0 || excess < total * (result->measured - 1) / 3)
-        snprintf(end, sizeof result->note - n, "; not within an op, but around them");
+    if (worst < 0 || excess < total * (result->measured - 1) / 2)
+        snprintf(end, sizeof result->note - n, "; the times of the ops do not tell where");
     else
         snprintf(end, sizeof result->note - n, "; most of it in %s: %+.0f %%",
-                 best[0].items[worst].name, 100 * most / best[1].items[worst].seconds);
+                 sums[0].items[worst].name, 100 * most / sums[1].items[worst].seconds);
 }
 
 void gate_ab_run(const gate_context *context, const char *other, gate_result *result) {

@@ -78,9 +78,9 @@ static void share_name_op(const gate_context *context, gate_result *result) {
     char why[160];
     int32_t worst = -1;
     double rate = 0, lost = 0;
-    if (!gate_has_ops(result->spec)) return;
+    if (!gate_has_ops(result->spec) || result->spec->numbers[GATE_N_LANES] > 1) return;
     if (!gate_work_open(context, result->spec, &work, why, sizeof why)) return;
-    int32_t times = gate_work_times(&work, 20 * SHARE_SAMPLE);
+    int32_t times = gate_work_times(&work, 2 * SHARE_SAMPLE);
     if (measure_roof_open(&roof, work.lanes, work.working_set, context->cpu))
         rate = measure_roof_take(&roof, work.limit, SHARE_SAMPLE);
     measure_roof_close(&roof);

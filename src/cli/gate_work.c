@@ -438,26 +438,40 @@ void gate_ops_add(gate_ops *ops, const char *name, double seconds, double roof_u
     ops->items[i].roof_units += roof_units;
 }
 
+// What the profile tells so far; a prefill's tokens each cost an op's multiply-adds.
+static void work_read_ops(const gate_work *w, double runs, gate_ops *ops) {
+    chord_op_info op;
+    double tokens = w->spec->measure == GATE_PREFILL ? (double)w->capacity : 1;
+    ops->count = 0;
+    for (int32_t i = 0; chord_session_get_op(w->session, i, &op) == CHORD_OK; i++) {
+        const char *dot = strncmp(op.name, "blk.", 4) == 0 ? strchr(op.name + 4, '.') : NULL;
+        double units = w->limit == MEASURE_READ ? (double)op.bytes : (double)op.flops / 2;
+        gate_ops_add(ops, dot ? dot + 1 : op.name, op.seconds, units * tokens * runs);
+    }
+}
+
 bool gate_profile(const gate_context *context, const gate_spec *spec, int32_t times, gate_ops *ops,
                   char *why, size_t capacity) {
+    enum { ROUNDS = 25 };
     gate_context profiled = *context;
     gate_work w;
-    chord_op_info op;
+    gate_ops before, now;
+    double seconds[GATE_MOST_OPS][ROUNDS];
+    measure_summary sum;
     profiled.profile = true;
+    ops->count = 0;
     if (!gate_work_open(&profiled, spec, &w, why, capacity)) return false;
-    // What came before, to get to a position, does not count.
-    double before[1024] = {0};
-    for (int32_t i = 0; i < (int32_t)CH_COUNT(before); i++)
-        if (chord_session_get_op(w.session, i, &op) == CHORD_OK) before[i] = op.seconds;
     gate_work_time(&w, times);
-    // Both count one token; a prefill's tokens each cost its multiply-adds.
-    double tokens = spec->measure == GATE_PREFILL ? (double)w.capacity : 1;
-    for (int32_t i = 0; i < (int32_t)CH_COUNT(before); i++) {
-        if (chord_session_get_op(w.session, i, &op) != CHORD_OK) break;
-        const char *dot = strncmp(op.name, "blk.", 4) == 0 ? strchr(op.name + 4, '.') : NULL;
-        double units = w.limit == MEASURE_READ ? (double)op.bytes : (double)op.flops / 2;
-        gate_ops_add(ops, dot ? dot + 1 : op.name, op.seconds - before[i], units * tokens * times);
+    for (int32_t round = 0; round < ROUNDS; round++) {
+        work_read_ops(&w, 0, &before);
+        gate_work_time(&w, times);
+        work_read_ops(&w, times, &now);
+        for (int32_t i = 0; i < now.count; i++)
+            seconds[i][round] = now.items[i].seconds - before.items[i].seconds;
     }
+    for (int32_t i = 0; i < now.count; i++)
+        if (measure_summarize(seconds[i], ROUNDS, 0.5, &sum))
+            gate_ops_add(ops, now.items[i].name, sum.median, now.items[i].roof_units);
     gate_work_close(&w);
     return true;
 }
