@@ -7,9 +7,10 @@
 // A cast is two new children and one work. Samples of a few milliseconds are taken in the order
 // ABBA, so that what drifts drifts for both; each pair gives a ratio of this program's time to the
 // other's. Where memory lies differs from process to process, and is worth a few percent to some
-// works: so a sitting is several casts, and its median goes over all of their pairs. A gate is red
-// when the medians of all its sittings are beyond the limit, one after the other, and the interval
-// of all pairs lies above 1: it comes from the order of the pairs and has 99 % confidence.
+// works: so a sitting is several casts, and its median goes over all of their pairs. A gate is
+// red when in all of its three sittings, one after the other, the median is beyond the limit and
+// the interval lies above 1; or when the first two intervals lie beyond the limit as wholes. An
+// interval comes from the order of the pairs and has 99 % confidence.
 //
 // What a child answers, a line each (the version is checked first):
 //   open I CPU       prepares gate I, on one CPU (-1: on all)          ok
@@ -326,7 +327,8 @@ static void ab_name_op(const gate_context *context, const char *other, gate_resu
     }
     size_t n = strlen(result->note);
     char *end = result->note + n;
-    if (worst < 0 || excess < total * (result->measured - 1) / 2)
+    double expected = total * (result->measured - 1);
+    if (worst < 0 || excess < expected / 2 || most < expected * 0.3)
         snprintf(end, sizeof result->note - n, "; the times of the ops do not tell where");
     else
         snprintf(end, sizeof result->note - n, "; most of it in %s: %+.0f %%",
@@ -341,7 +343,7 @@ void gate_ab_run(const gate_context *context, const char *other, gate_result *re
     result->limit = result->limit > 0 ? result->limit : AB_LIMIT;
     while (good && beyond && result->attempts < (clear ? AB_SITTINGS - 1 : AB_SITTINGS)) {
         good = ab_sitting(context, other, result, &ratios, &sum, why, sizeof why);
-        beyond = good && sum.median > result->limit;
+        beyond = good && sum.median > result->limit && sum.low > 1;
         clear = clear && good && sum.low > result->limit;
         result->attempts++;
     }
