@@ -205,6 +205,14 @@ typedef enum chord_kv {
     CHORD_KV_Q8_0 // heads must be a multiple of 32 wide
 } chord_kv;
 
+// Where a session computes. A GPU is one that OpenGL ES 3.1 reaches, without a window system; its
+// results are right within the rounding of floats, not the same to the bit as the CPU's.
+typedef enum chord_device {
+    CHORD_DEVICE_CPU,
+    CHORD_DEVICE_GPU,     // the GPU if it can, else the CPU: chord_session_get_device tells why
+    CHORD_DEVICE_GPU_ONLY // the GPU, or chord_session_open fails
+} chord_device;
+
 // How the next token is chosen. In this order: repetition penalty, top-k, top-p, min-p,
 // temperature, a random draw. All zero: the most likely token. Equal logits: the smaller id first.
 // The random numbers are PCG32 (M. E. O'Neill, "PCG", 2014: XSH RR 64/32), stream 54, one draw a
@@ -237,6 +245,10 @@ typedef struct chord_session_desc {
     const char *cpu;   // highest instruction set to use: "c", "avx2", "avxvnni", "avx512", "neon",
                        // "dotprod", "i8mm", "openblas" (where it is built in: the only one whose
                        // results are not the same to the bit); NULL: the best there is
+    chord_device device;
+    int32_t gpu;       // with device: which one, as chord_get_device counts, plus 1; 0: the first
+                       // that serves
+    bool gpu_minimums; // with device: use no more than the least limits of OpenGL ES 3.1, for tests
     chord_sampler sampler;
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
                   // chord's own
@@ -356,6 +368,29 @@ typedef struct chord_stats {
 // chord_session_hash(session, true).
 void chord_session_get_stats(const chord_session *session, chord_stats *stats);
 void chord_session_hash(chord_session *session, bool on);
+
+// ---- devices
+
+typedef struct chord_device_info {
+    chord_device device;    // CHORD_DEVICE_CPU or CHORD_DEVICE_GPU
+    bool usable;            // chord can compute on it
+    char reason[256];       // why not; of a session on the CPU: why not the GPU that was asked for
+    char name[96];          // as its driver tells: "llvmpipe (LLVM 15.0.6, 256 bits)"
+    char version[96];       // "OpenGL ES 3.2 Mesa 22.3.6"
+    char platform[24];      // how it is reached: "device 0", "surfaceless", "default display"
+    int32_t storage_blocks; // limits of a compute shader
+    int32_t invocations, shared_bytes, groups;
+    uint64_t block_bytes;
+    uint64_t device_bytes; // of a session: memory taken on the device
+    int32_t dispatches;    // of a session: of its last step
+    char extensions[6144]; // separated by blanks, cut where it is full
+} chord_device_info;
+
+// Device i, 0 and up; false past the end. Opens it, and looks. The CPU is not counted.
+bool chord_get_device(int32_t i, chord_device_info *info);
+
+// Where a session computes, and what it took there.
+void chord_session_get_device(const chord_session *session, chord_device_info *info);
 
 // ---- looking inside
 

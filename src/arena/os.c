@@ -4,6 +4,9 @@
 #endif
 #include "os.h"
 
+#if CHORD_GLES
+#include <dlfcn.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -216,3 +219,20 @@ CH_FN void ch_os_gate_wake(ch_os_gate *gate) {
     pthread_cond_broadcast(&gate->changed);
     pthread_mutex_unlock(&gate->mutex);
 }
+
+// ---- libraries
+
+#if CHORD_GLES
+
+CH_FN void *ch_os_library_open(const char *name) {
+    return dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
+CH_FN ch_os_fn *ch_os_library_find(void *library, const char *symbol) {
+    void *found = dlsym(library, symbol);
+    ch_os_fn *fn = NULL;
+    memcpy(&fn, &found, sizeof fn); // POSIX: the two kinds of pointers are alike
+    return fn;
+}
+
+#endif

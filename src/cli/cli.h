@@ -56,7 +56,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_run, cli_tokenize, cli_logits, cli_perplexity, cli_inspect, cli_plan,
-    cli_graph, cli_kernels, cli_bench;
+    cli_graph, cli_kernels, cli_bench, cli_devices;
 
 // Reads argv[0..argc) into the values of `options` (ended by a row without a name). A word that is
 // no option is the value of --model. CLI_CONTINUE, or the exit code: after --help, or after a

@@ -5,7 +5,7 @@
 
 static const cli_command *const main_commands[] = {
     &cli_run,  &cli_tokenize, &cli_logits,  &cli_perplexity, &cli_inspect,
-    &cli_plan, &cli_graph,    &cli_kernels, &cli_bench,
+    &cli_plan, &cli_graph,    &cli_kernels, &cli_bench,      &cli_devices,
 };
 enum { MAIN_COMMANDS = (int)(sizeof main_commands / sizeof *main_commands) };
 
