@@ -275,10 +275,17 @@ typedef struct chord_plan_table {
     uint64_t kv_token_bytes;                    // KV cache of one position
     int32_t context, batch, lanes, logits_rows; // as chosen
     chord_kv kv;
+    chord_device device;                            // as chosen: CHORD_DEVICE_CPU or _GPU
+    chord_region device_regions[CHORD_MAX_REGIONS]; // on the GPU; weights are copied there
+    int32_t device_region_count;
+    uint64_t device_bytes; // sum of these, exactly what is taken there
 } chord_plan_table;
 
 // What a session would take: a pure function of the model and the desc (and, for lanes = 0, of the
-// cores available). Errors: ARGUMENT, UNSUPPORTED, MEMORY (over the budget). `error` may be NULL.
+// cores available). With a device it is what the session takes there; whether there is a GPU is
+// found out by chord_session_open, which on the CPU takes what a plan for the CPU tells. A memory
+// budget is for the arena and the device together. Errors: ARGUMENT, UNSUPPORTED, MEMORY (over the
+// budget). `error` may be NULL.
 chord_result chord_plan(const chord_model *model, const chord_session_desc *desc,
                         chord_plan_table *plan, chord_error *error);
 

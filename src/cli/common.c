@@ -74,7 +74,27 @@ void cli_session_desc(const cli_settings *settings, chord_session_desc *desc) {
     desc->kv = settings->kv < 0 ? CHORD_KV_DEFAULT : common_kv_type[settings->kv];
     desc->memory_budget = settings->memory;
     desc->cpu = cli_cpu_name(settings->cpu);
+    desc->device = settings->device == 1   ? CHORD_DEVICE_GPU
+                   : settings->device == 2 ? CHORD_DEVICE_GPU_ONLY
+                                           : CHORD_DEVICE_CPU;
+    desc->gpu = settings->gpu;
+    desc->gpu_minimums = settings->gpu_minimums;
     desc->on_progress = common_on_progress;
+}
+
+int cli_open_session(const chord_model *model, const chord_session_desc *desc,
+                     chord_session **session) {
+    chord_error error = {CHORD_OK, ""};
+    cli_progress_begin("MiB to the GPU");
+    chord_result result = chord_session_open(model, desc, session, &error);
+    cli_progress_end();
+    if (result == CHORD_ERROR_STOPPED && cli_interrupted()) return CLI_INTERRUPTED;
+    if (result) return cli_fail(&error);
+    static chord_device_info info; // large
+    chord_session_get_device(*session, &info);
+    if (desc->device != CHORD_DEVICE_CPU && info.device == CHORD_DEVICE_CPU)
+        fprintf(stderr, "chord: computing on the CPU: %s\n", info.reason);
+    return CLI_OK;
 }
 
 int cli_open_model(const char *path, chord_model **model) {

@@ -146,7 +146,6 @@ static int run_work(const cli_command *command, const run_options *options, bool
     cli_list tokens = {NULL, 0};
     chord_model *model = NULL;
     chord_session *session = NULL;
-    chord_error error = {CHORD_OK, ""};
     double begun = cli_seconds();
     int code = cli_open_model(options->settings.model, &model);
     double load = cli_seconds() - begun;
@@ -159,7 +158,7 @@ static int run_work(const cli_command *command, const run_options *options, bool
         run_sampler(options, &desc.sampler);
         if (options->draft == 1) desc.draft = RUN_DRAFT;
         begun = cli_seconds();
-        if (chord_session_open(model, &desc, &session, &error)) code = cli_fail(&error);
+        code = cli_open_session(model, &desc, &session);
         load += cli_seconds() - begun;
     }
     if (code == CLI_OK) {

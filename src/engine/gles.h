@@ -21,7 +21,13 @@
 // The shaders: glsl/NAME.comp.
 #define CH_SHADERS(X)                                                                              \
     X(SELFTEST, selftest)                                                                          \
-    X(MATVEC, matvec)
+    X(MATVEC, matvec)                                                                              \
+    X(MATMUL, matmul)                                                                              \
+    X(EMBED, embed)                                                                                \
+    X(NORM, norm)                                                                                  \
+    X(ROPE, rope)                                                                                  \
+    X(ATTENTION, attention)                                                                        \
+    X(GLU, glu)
 
 typedef enum ch_shader {
 #define CH_SHADER_ENUM(NAME, name) CH_SHADER_##NAME,
@@ -141,7 +147,7 @@ CH_FN void ch_gles_note(ch_gles *gles, const char *call);
 // OK, or the sentence of what went wrong since the last call of this: a lost context, an error.
 CH_FN chord_result ch_gles_check(ch_gles *gles, chord_error *error);
 
-// A buffer of zeros, or MEMORY. `usage` is GL's hint.
+// A buffer, what is in it undefined, or MEMORY. `usage` is GL's hint.
 CH_FN chord_result ch_gles_buffer_open(ch_gles *gles, uint64_t bytes, GLenum usage, GLuint *buffer,
                                        chord_error *error);
 

@@ -5,6 +5,7 @@
 // tokens[0..count) are exactly those whose keys and values stand in the cache.
 #include "../model/model.h"
 #include "exec.h"
+#include "gles_exec.h"
 #include "sampler.h"
 
 struct chord_session {
@@ -13,6 +14,9 @@ struct chord_session {
     ch_plan plan;
     ch_lanes lanes;
     ch_exec exec;
+    ch_gpu *gpu;          // NULL: on the CPU
+    char cpu_reason[256]; // why, where a GPU was asked for
+    chord_session_desc desc;
     chord_token *tokens; // [context]
     int32_t count;
     float *logits; // [rows][vocabulary]
@@ -31,24 +35,43 @@ struct chord_session {
 
 // ---- planning
 
-static ch_engine_sizes session_sizes(void) {
+static chord_result session_sizes(const chord_model *model, const chord_session_desc *desc,
+                                  ch_engine_sizes *out, chord_error *error) {
     ch_engine_sizes sizes;
+    memset(&sizes, 0, sizeof sizes);
     sizes.session_bytes = sizeof(chord_session);
     sizes.lane_bytes = sizeof(ch_lane);
     sizes.cursor_bytes = sizeof(ch_cursor);
     sizes.candidate_bytes = sizeof(ch_candidate);
-    return sizes;
+    chord_result result = CHORD_OK;
+    if (desc->device != CHORD_DEVICE_CPU) {
+        ch_gpu_sizes gpu;
+        result = ch_gpu_measure(&model->weights, desc, &gpu, error);
+        sizes.gpu_bytes = gpu.arena_bytes;
+        sizes.gpu_op_bytes = gpu.op_bytes;
+        sizes.gpu_weight_bytes = gpu.weight_bytes;
+        sizes.gpu_constant_bytes = gpu.constant_bytes;
+    }
+    *out = sizes;
+    return result;
 }
 
 static chord_result session_make_plan(const chord_model *model, const chord_session_desc *desc,
                                       ch_plan *plan, chord_error *error) {
-    ch_engine_sizes sizes = session_sizes();
-    chord_result result = ch_sampler_check(&desc->sampler, error);
+    ch_engine_sizes sizes;
+    memset(plan, 0, sizeof *plan);
+    chord_result result = session_sizes(model, desc, &sizes, error);
+    if (!result) result = ch_sampler_check(&desc->sampler, error);
     if (!result) result = ch_plan_make(&model->weights, &model->vocab, desc, &sizes, plan, error);
     plan->table.table_bytes = model->arena.capacity;
     for (int32_t i = 0; i < model->gguf.tensor_count; i++)
         plan->table.weight_bytes += model->gguf.tensors[i].bytes;
     return result;
+}
+
+// Whether what failed on the GPU is to be tried on the CPU.
+static bool session_falls_back(const chord_session_desc *desc, chord_result result) {
+    return desc->device == CHORD_DEVICE_GPU && result != CHORD_OK && result != CHORD_ERROR_STOPPED;
 }
 
 chord_result chord_plan(const chord_model *model, const chord_session_desc *desc,
@@ -57,6 +80,11 @@ chord_result chord_plan(const chord_model *model, const chord_session_desc *desc
         return ch_fail(error, CHORD_ERROR_ARGUMENT, "model, desc or plan is NULL");
     ch_plan plan;
     chord_result result = session_make_plan(model, desc, &plan, error);
+    if (session_falls_back(desc, result)) {
+        chord_session_desc cpu = *desc;
+        cpu.device = CHORD_DEVICE_CPU;
+        result = session_make_plan(model, &cpu, &plan, error);
+    }
     if (!result) *table = plan.table;
     return result;
 }
@@ -99,17 +127,36 @@ static void session_bind(chord_session *s, const chord_session_desc *desc) {
     s->exec.lanes = &s->lanes;
     s->exec.cursors = (ch_cursor *)session_region(&s->arena, &s->plan, CH_REGION_CURSORS);
     s->exec.rope_freqs = freqs;
+    s->desc = *desc;
     s->exec.on_progress = desc->on_progress;
     s->exec.user = desc->user;
     s->stats.logits_hash = 14695981039346656037u; // FNV offset basis
 }
 
-chord_result chord_session_open(const chord_model *model, const chord_session_desc *desc,
-                                chord_session **session, chord_error *error) {
-    double start = ch_os_seconds();
-    if (!session) return ch_fail(error, CHORD_ERROR_ARGUMENT, "session is NULL");
-    *session = NULL;
-    if (!model || !desc) return ch_fail(error, CHORD_ERROR_ARGUMENT, "model or desc is NULL");
+// Lanes, or the device.
+static chord_result session_start(chord_session *s, chord_error *error) {
+    if (s->plan.table.device == CHORD_DEVICE_CPU) {
+        ch_lane *lane = (ch_lane *)session_region(&s->arena, &s->plan, CH_REGION_LANES);
+        if (ch_lanes_open(&s->lanes, lane, s->plan.table.lanes)) return CHORD_OK;
+        return ch_fail(error, CHORD_ERROR_SYSTEM, "the system gave no thread for %d lanes",
+                       (int)s->plan.table.lanes);
+    }
+    ch_gpu_args args;
+    args.file = s->exec.file;
+    args.weights = s->exec.weights;
+    args.plan = s->exec.plan;
+    args.ops = s->exec.ops;
+    args.rope_freqs = s->exec.rope_freqs;
+    args.rope_magnitude = s->exec.rope_magnitude;
+    args.logits = s->logits;
+    args.desc = &s->desc;
+    s->gpu = (ch_gpu *)session_region(&s->arena, &s->plan, CH_REGION_DEVICE);
+    return ch_gpu_open(s->gpu, &args, error);
+}
+
+// A session on the device that the desc tells, and on no other.
+static chord_result session_open_on(const chord_model *model, const chord_session_desc *desc,
+                                    chord_session **session, chord_error *error) {
     ch_plan plan;
     chord_result result = session_make_plan(model, desc, &plan, error);
     if (result) return result;
@@ -133,20 +180,41 @@ chord_result chord_session_open(const chord_model *model, const chord_session_de
     s->arena = arena;
     s->plan = plan;
     session_bind(s, desc);
-    ch_lane *lane = (ch_lane *)session_region(&arena, &plan, CH_REGION_LANES);
-    if (!ch_lanes_open(&s->lanes, lane, plan.table.lanes)) {
+    result = session_start(s, error);
+    if (result) {
         ch_arena_close(&arena);
-        return ch_fail(error, CHORD_ERROR_SYSTEM, "the system gave no thread for %d lanes",
-                       (int)plan.table.lanes);
+        return result;
     }
-    s->stats.open_seconds = ch_os_seconds() - start;
     *session = s;
     return CHORD_OK;
 }
 
+chord_result chord_session_open(const chord_model *model, const chord_session_desc *desc,
+                                chord_session **session, chord_error *error) {
+    double start = ch_os_seconds();
+    chord_error unused;
+    if (!error) error = &unused;
+    if (!session) return ch_fail(error, CHORD_ERROR_ARGUMENT, "session is NULL");
+    *session = NULL;
+    if (!model || !desc) return ch_fail(error, CHORD_ERROR_ARGUMENT, "model or desc is NULL");
+    chord_result result = session_open_on(model, desc, session, error);
+    if (session_falls_back(desc, result)) {
+        chord_error reason = *error;
+        chord_session_desc cpu = *desc;
+        cpu.device = CHORD_DEVICE_CPU;
+        result = session_open_on(model, &cpu, session, error);
+        if (!result) memcpy((*session)->cpu_reason, reason.message, sizeof(*session)->cpu_reason);
+    }
+    if (!result) (*session)->stats.open_seconds = ch_os_seconds() - start;
+    return result;
+}
+
 void chord_session_close(chord_session *session) {
     if (!session) return;
-    ch_lanes_close(&session->lanes);
+    if (session->gpu)
+        ch_gpu_close(session->gpu);
+    else
+        ch_lanes_close(&session->lanes);
     ch_arena arena = session->arena; // the session itself lies in it
     ch_arena_close(&arena);
 }
@@ -176,28 +244,35 @@ static void session_hash_logits(chord_session *s) {
 }
 
 // One step: the next n of tokens[], which stand there already. The time it took goes to *seconds.
-static bool session_step(chord_session *s, int32_t n, int32_t wanted, double *seconds) {
+static chord_result session_step(chord_session *s, int32_t n, int32_t wanted, double *seconds) {
     double start = ch_os_seconds();
     s->exec.tokens = s->tokens + s->count;
     s->exec.n = n;
     s->exec.position = s->count;
     s->exec.wanted = wanted;
-    if (!ch_exec_step(&s->exec)) return false;
+    chord_result result = CHORD_OK;
+    if (s->gpu)
+        result = ch_gpu_step(s->gpu, s->exec.tokens, n, s->count, wanted, s->exec.done,
+                             s->exec.total, &s->error);
+    else if (!ch_exec_step(&s->exec))
+        result = ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped within a step");
+    if (result) return result;
     s->count += n;
     s->rows = wanted;
     *seconds += ch_os_seconds() - start;
     if (s->hash_on && wanted > 0) session_hash_logits(s);
-    return true;
+    return CHORD_OK;
 }
 
 // A token and the n - 1 guessed after it, which stand behind those held, with logits for each.
 static chord_result session_decode(chord_session *s, int32_t n) {
     s->exec.done = 0;
     s->exec.total = n;
-    if (!session_step(s, n, n, &s->stats.decode_seconds))
+    chord_result result = session_step(s, n, n, &s->stats.decode_seconds);
+    if (result == CHORD_ERROR_STOPPED)
         return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped while decoding");
-    s->stats.decode_tokens++;
-    return CHORD_OK;
+    if (!result) s->stats.decode_tokens++;
+    return result;
 }
 
 chord_result chord_session_eval(chord_session *s, const chord_token *tokens, int32_t n,
@@ -228,9 +303,11 @@ chord_result chord_session_eval(chord_session *s, const chord_token *tokens, int
         int32_t part = left <= plan->batch ? left : CH_MIN(plan->batch, left - rows);
         bool one = n == 1;
         double *seconds = one ? &s->stats.decode_seconds : &s->stats.prefill_seconds;
-        if (!session_step(s, part, part == left ? rows : 0, seconds))
+        chord_result result = session_step(s, part, part == left ? rows : 0, seconds);
+        if (result == CHORD_ERROR_STOPPED)
             return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped after %d of %d tokens",
                            (int)(n - left), (int)n);
+        if (result) return result;
         *(one ? &s->stats.decode_tokens : &s->stats.prefill_tokens) += part;
         left -= part;
         s->exec.done = n - left;
@@ -519,6 +596,17 @@ chord_result chord_session_get_op(const chord_session *s, int32_t i, chord_op_in
     if (i < 0 || i >= s->plan.size.op_count) return CHORD_ERROR_ARGUMENT;
     ch_op_describe(&s->model->weights, &s->exec.ops[i], s->plan.kv, info);
     return CHORD_OK;
+}
+
+void chord_session_get_device(const chord_session *s, chord_device_info *info) {
+    if (s->gpu) {
+        *info = *ch_gpu_info(s->gpu);
+        return;
+    }
+    memset(info, 0, sizeof *info);
+    info->device = CHORD_DEVICE_CPU;
+    info->usable = true;
+    memcpy(info->reason, s->cpu_reason, sizeof s->cpu_reason);
 }
 
 bool chord_get_kernel(int32_t i, const char *cpu, chord_kernel_info *info) {

@@ -49,7 +49,8 @@ static const ch_gguf_tensor *graph_weight(const graph_builder *g, ch_place place
 }
 
 static bool graph_wants_q8(const graph_builder *g, ch_place place) {
-    return ch_type_get(graph_weight(g, place)->type)->activation == CH_ACTIVATION_Q8;
+    return !g->config->gpu &&
+           ch_type_get(graph_weight(g, place)->type)->activation == CH_ACTIVATION_Q8;
 }
 
 // f32 rows in `rows`, or quantized ones in `q8`, as the weight's type wants.

@@ -26,8 +26,23 @@ typedef enum ch_region {
     CH_REGION_ACTIVATIONS,
     CH_REGION_KEYS,
     CH_REGION_VALUES,
+    CH_REGION_DEVICE, // the GPU executor's tables
     CH_REGION_COUNT
 } ch_region;
+
+// What is taken on a GPU. From the constants to the logits it is one buffer.
+typedef enum ch_device_region {
+    CH_DEVICE_WEIGHTS,
+    CH_DEVICE_CONSTANTS, // norms and biases
+    CH_DEVICE_ROPE,      // cosines and sines of 0..63 and of every 64th position
+    CH_DEVICE_ACTIVATIONS,
+    CH_DEVICE_LOGITS,
+    CH_DEVICE_TOKENS,
+    CH_DEVICE_READ_BACK, // where logits wait for the CPU
+    CH_DEVICE_KEYS,
+    CH_DEVICE_VALUES,
+    CH_DEVICE_COUNT
+} ch_device_region;
 
 // What the engine's own structures take, which the model room does not know.
 typedef struct ch_engine_sizes {
@@ -35,6 +50,8 @@ typedef struct ch_engine_sizes {
     uint64_t lane_bytes;      // per lane
     uint64_t cursor_bytes;    // per op and lane
     uint64_t candidate_bytes; // sampler, per token of the vocabulary
+    // Of a session on a GPU: the executor's tables in the arena, in all and per op; on the device.
+    uint64_t gpu_bytes, gpu_op_bytes, gpu_weight_bytes, gpu_constant_bytes;
 } ch_engine_sizes;
 
 typedef struct ch_plan {
