@@ -38,7 +38,8 @@
 //
 // SINGLE FILE
 //   In the generated single header, #define CHORD_IMPLEMENTATION in exactly one C11 or C++17 file
-//   before including it, and link with -lm -pthread.
+//   before including it, and link with -lm -pthread. To compute on GPUs too, #define CHORD_GLES 1
+//   as well: that needs the headers of EGL and OpenGL ES 3.1, and no library when linking.
 #ifndef CHORD_H
 #define CHORD_H
 

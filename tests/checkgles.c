@@ -220,9 +220,9 @@ static void cg_product_slab(const cg_product *p, GLuint program, const uint8_t *
 static void cg_product_run(const cg_product *p, const uint8_t *w, float *all, size_t n_all,
                            const size_t at[4]) {
     char defines[128];
-    int32_t columns = p->n > 4 ? 8 : p->n > 2 ? 4 : p->n;
-    cg_defines(defines, sizeof defines, p->type, columns, p->norm, p->glu);
-    GLuint program = cg_program(CH_SHADER_MATVEC, defines), act = cg_buffer(all, n_all * 4);
+    cg_defines(defines, sizeof defines, p->type, p->n > 1 ? CH_MATVEC_COLUMNS : 1, p->norm, p->glu);
+    GLuint program = cg_program(p->many ? CH_SHADER_MATMUL : CH_SHADER_MATVEC, defines);
+    GLuint act = cg_buffer(all, n_all * 4);
     uint32_t params[CH_GLES_PARAMS * 4] = {0};
     float epsilon = 1e-5f;
     params[0] = (uint32_t)(at[0] / 4);
@@ -310,17 +310,309 @@ static void cg_test_product(const cg_product *p) {
 static void cg_test_products(void) {
     for (int32_t t = 0; t < CH_TYPE_COUNT; t++) {
         int32_t block = ch_type_get((ch_type)t)->block_elements;
-        int32_t k = block == 1 ? 172 : block == 32 ? 96 : 512;
+        int32_t k = block == 1 ? 172 : block == 32 ? 96 : 512, all = 1 << 20;
         const cg_product cases[] = {
-            {(ch_type)t, 37, k, 1, false, false, false, false, false, 1, 1 << 20},
-            {(ch_type)t, 33, 5 * block < 1200 ? 1280 : k, 1, false, true, false, true, false, 3,
-             14},
-            {(ch_type)t, 24, k, 2, false, false, false, true, true, 1, 10},
-            {(ch_type)t, 34, k, 3, false, true, true, true, false, 1, 12},
-            {(ch_type)t, 29, k, 7, false, true, false, false, true, 1, 1 << 20},
+            {(ch_type)t, 37, k, 1, false, false, false, false, true, 1, all},
+            {(ch_type)t, 34, k, 1, false, true, true, true, false, 1, 12},
+            {(ch_type)t, 29, 5 * k, 7, false, true, false, true, false, 3, 14},
+            {(ch_type)t, 70, k, 67, true, false, false, true, true, 1, all},
+            {(ch_type)t, 74, k, 9, true, false, true, true, false, 1, 66},
+            {(ch_type)t, 75, k, 10, true, false, false, true, false, 3, 66},
         };
         for (size_t i = 0; i < CH_COUNT(cases); i++) cg_test_product(&cases[i]);
     }
+}
+
+// ---- embedding, norm, glu
+
+static void cg_test_embed(ch_type type) {
+    int32_t block = ch_type_get(type)->block_elements, k = block == 1 ? 36 : block * 3, n = 5;
+    enum { ROWS = 11 };
+    size_t stride = ch_row_bytes(type, k), floats = (size_t)n * (size_t)k;
+    const uint32_t tokens[5] = {10, 0, 7, 7, 3};
+    uint8_t *w = (uint8_t *)cg_take(ROWS * stride);
+    float *got = (float *)cg_take(floats * 4), *want = (float *)cg_take(floats * 4),
+          *ones = (float *)cg_take(floats * 4);
+    for (int32_t r = 0; r < ROWS; r++) cg_row(type, w + (size_t)r * stride, k);
+    ch_dequantize_fn *dequantize =
+        (ch_dequantize_fn *)ch_kernel_at(ch_kernel_find(CH_FAMILY_DEQUANTIZE, type, 0))->fn;
+    for (int32_t c = 0; c < n; c++)
+        dequantize(w + tokens[c] * stride, want + (size_t)c * (size_t)k, k);
+    for (size_t i = 0; i < floats; i++) ones[i] = 1 + fabsf(want[i]);
+    char defines[128];
+    cg_defines(defines, sizeof defines, type, 1, false, false);
+    GLuint program = cg_program(CH_SHADER_EMBED, defines), act = cg_buffer(NULL, floats * 4),
+           ids = cg_buffer(tokens, sizeof tokens);
+    ch_gles_row layout = ch_gles_row_of(type, k);
+    for (int32_t first = 0; first < ROWS; first += 6) { // two slabs
+        int32_t rows = CH_MIN(6, ROWS - first);
+        size_t low = (size_t)layout.low * (size_t)rows, high = (size_t)layout.high * (size_t)rows;
+        size_t side = (size_t)ch_gles_side_bytes(&layout, rows) + 4;
+        uint8_t *bytes = (uint8_t *)cg_take(low + side);
+        for (int32_t r = 0; r < rows; r++)
+            ch_gles_pack_row(type, k, w + (size_t)(first + r) * stride,
+                             bytes + (size_t)r * layout.low, bytes + low + (size_t)r * layout.high,
+                             bytes + low + high + (size_t)r * layout.scales);
+        GLuint low_id = cg_buffer(bytes, low), side_id = cg_buffer(bytes + low, side);
+        uint32_t params[CH_GLES_PARAMS * 4] = {0,
+                                               0,
+                                               (uint32_t)k,
+                                               0,
+                                               (uint32_t)first,
+                                               (uint32_t)rows,
+                                               (uint32_t)layout.blocks,
+                                               (uint32_t)(high / 4)};
+        ch_gles_range ranges[4] = {
+            {low_id, 0, low}, {side_id, 0, side}, {ids, 0, sizeof tokens}, {act, 0, floats * 4}};
+        uint32_t groups[3] = {(uint32_t)ch_ceil_div(k, 8 * 128), (uint32_t)n, 1};
+        ch_gles_dispatch(&cg, program, params, ranges, 4, groups);
+        CH_GL(&cg, Finish, ());
+        CH_GL(&cg, DeleteBuffers, (1, &low_id));
+        CH_GL(&cg, DeleteBuffers, (1, &side_id));
+        free(bytes);
+    }
+    cg_read(act, got, floats * 4);
+    char name[64];
+    snprintf(name, sizeof name, "embed_%s", ch_type_get(type)->name);
+    cg_compare(name, got, want, ones, floats, 1e-6);
+    CH_GL(&cg, DeleteBuffers, (1, &act));
+    CH_GL(&cg, DeleteBuffers, (1, &ids));
+    CH_GL(&cg, DeleteProgram, (program));
+    free(w);
+    free(got);
+    free(want);
+    free(ones);
+}
+
+// Norm and glu read and write one buffer: two inputs of n rows, then the result.
+static void cg_test_rows(ch_shader shader, const char *name, int32_t k, int32_t n) {
+    size_t floats = (size_t)n * (size_t)k;
+    float *all = (float *)cg_take(3 * floats * 4), *want = (float *)cg_take(floats * 4),
+          *ones = (float *)cg_take(floats * 4);
+    cg_fill(all, 3 * floats);
+    for (size_t i = 0; i < 2 * floats; i++) all[i] *= 4;
+    for (int32_t r = 0; r < n; r++) {
+        size_t at = (size_t)r * (size_t)k;
+        if (shader == CH_SHADER_NORM)
+            ch_rmsnorm__c(all + at, all + floats, 1e-5f, k, want + at);
+        else
+            ch_silu_glu__c(all + at, all + floats + at, k, want + at);
+    }
+    for (size_t i = 0; i < floats; i++) ones[i] = 1 + fabsf(want[i]);
+    GLuint program = cg_program(shader, ""), act = cg_buffer(all, 3 * floats * 4);
+    uint32_t quads = (uint32_t)k / 4, one = (uint32_t)(floats / 4);
+    uint32_t norm[CH_GLES_PARAMS * 4] = {0, 2 * one, quads, one},
+                                   glu[CH_GLES_PARAMS * 4] = {0, one, 2 * one, 0, quads};
+    float epsilon = 1e-5f;
+    memcpy(&norm[4], &epsilon, 4);
+    ch_gles_range ranges[4] = {
+        {0, 0, 0}, {0, 0, 0}, {act, 0, 3 * floats * 4}, {act, 0, 3 * floats * 4}};
+    uint32_t groups[3] = {(uint32_t)n, 1, 1};
+    if (shader == CH_SHADER_GLU)
+        groups[0] = (uint32_t)ch_ceil_div((int32_t)quads, 128), groups[1] = (uint32_t)n;
+    ch_gles_dispatch(&cg, program, shader == CH_SHADER_NORM ? norm : glu, ranges, 4, groups);
+    cg_read(act, all, 3 * floats * 4);
+    char text[64];
+    snprintf(text, sizeof text, "%s %dx%d", name, (int)n, (int)k);
+    cg_compare(text, all + 2 * floats, want, ones, floats, 2e-6);
+    CH_GL(&cg, DeleteBuffers, (1, &act));
+    CH_GL(&cg, DeleteProgram, (program));
+    free(all);
+    free(want);
+    free(ones);
+}
+
+// ---- rope, the cache, attention
+
+typedef struct cg_attention {
+    ch_kv_type kv;
+    int32_t heads, kv_heads, dim, value_dim, pairs;
+    bool neox;
+    int32_t before, n, rows; // positions before, tokens, queries that a work group takes
+} cg_attention;
+
+enum { CG_CAPACITY = 192 };
+
+// Offsets in floats: q, k, v, the result, the two tables of rope.
+typedef struct cg_places {
+    size_t q, k, v, out, table, table64, end;
+} cg_places;
+
+static cg_places cg_place(const cg_attention *a, int32_t n) {
+    cg_places p;
+    p.q = 0;
+    p.k = p.q + (size_t)(n * a->heads * a->dim);
+    p.v = p.k + (size_t)(n * a->kv_heads * a->dim);
+    p.out = p.v + (size_t)(n * a->kv_heads * a->value_dim);
+    p.table = p.out + (size_t)(n * a->heads * a->value_dim);
+    p.table64 = p.table + 64 * 2 * (size_t)a->pairs;
+    p.end = p.table64 + 4 * 2 * (size_t)a->pairs;
+    return p;
+}
+
+static double cg_angle(int32_t position, int32_t pair) {
+    return (double)position * pow(10000.0, -(double)pair / 16.0);
+}
+
+// The C reference, for n tokens from `position` on; its caches are [kv head].
+static void cg_attention_reference(const cg_attention *a, float *x, cg_places p, int32_t position,
+                                   int32_t n, uint8_t **keys, uint8_t **values, float *y) {
+    float c[128], s[128], scale = 1.0f / sqrtf((float)a->dim);
+    ch_kv_store_fn *store =
+        (ch_kv_store_fn *)ch_kernel_at(ch_kernel_find(CH_FAMILY_KV_STORE, a->kv, 0))->fn;
+    ch_attn_fn *attend =
+        (ch_attn_fn *)ch_kernel_at(ch_kernel_find(CH_FAMILY_ATTENTION, a->kv, 0))->fn;
+    for (int32_t t = 0; t < n; t++) {
+        for (int32_t i = 0; i < a->pairs; i++) {
+            c[i] = (float)cos(cg_angle(position + t, i));
+            s[i] = (float)sin(cg_angle(position + t, i));
+        }
+        float *k = x + p.k + (size_t)(t * a->kv_heads * a->dim);
+        ch_rope__c(x + p.q + (size_t)(t * a->heads * a->dim), a->heads, a->dim, a->pairs, a->neox,
+                   c, s, scale);
+        ch_rope__c(k, a->kv_heads, a->dim, a->pairs, a->neox, c, s, 1.0f);
+        for (int32_t h = 0; h < a->kv_heads; h++)
+            store(k + (size_t)(h * a->dim),
+                  x + p.v + (size_t)((t * a->kv_heads + h) * a->value_dim), a->dim, a->value_dim,
+                  CG_CAPACITY, position + t, keys[h], values[h]);
+    }
+    ch_attn_args args;
+    memset(&args, 0, sizeof args);
+    args.q = x + p.q;
+    args.q_stride = (size_t)(a->heads * a->dim);
+    args.capacity = CG_CAPACITY;
+    args.y = y;
+    args.y_stride = (size_t)(a->heads * a->value_dim);
+    args.head_dim = a->dim;
+    args.value_dim = a->value_dim;
+    args.pos0 = position;
+    int32_t each = a->heads / a->kv_heads;
+    for (int32_t h = 0; h < a->kv_heads; h++) {
+        args.k_cache = keys[h];
+        args.v_cache = values[h];
+        attend(&args, h * each, (h + 1) * each, 0, n);
+    }
+}
+
+// The same on the device: results in y.
+static void cg_attention_device(const cg_attention *a, const GLuint programs[2], const float *x,
+                                cg_places p, int32_t position, int32_t n, const GLuint caches[2],
+                                float *y) {
+    size_t each = a->kv == CH_KV_F16 ? 2 : 4, heads = (size_t)a->kv_heads * CG_CAPACITY;
+    GLuint act = cg_buffer(x, p.end * 4);
+    ch_gles_range ranges[4] = {{caches[0], 0, heads * (size_t)a->dim * each},
+                               {caches[1], 0, heads * (size_t)a->value_dim * each},
+                               {act, 0, p.end * 4},
+                               {act, 0, p.end * 4}};
+    uint32_t items =
+        (uint32_t)((a->heads + a->kv_heads) * a->dim / 2 + a->kv_heads * a->value_dim / 2);
+    uint32_t rope[CH_GLES_PARAMS * 4] = {(uint32_t)p.q,
+                                         (uint32_t)p.k,
+                                         (uint32_t)p.v,
+                                         (uint32_t)p.table,
+                                         (uint32_t)a->heads,
+                                         (uint32_t)a->heads,
+                                         (uint32_t)a->kv_heads,
+                                         (uint32_t)a->kv_heads,
+                                         (uint32_t)a->dim / 2,
+                                         (uint32_t)a->value_dim / 2,
+                                         (uint32_t)a->pairs,
+                                         (uint32_t)position,
+                                         CG_CAPACITY,
+                                         0,
+                                         0,
+                                         (uint32_t)p.table64};
+    uint32_t attention[CH_GLES_PARAMS * 4] = {
+        (uint32_t)p.q / 4,  (uint32_t)p.out / 2,
+        (uint32_t)a->heads, (uint32_t)(a->heads / a->kv_heads),
+        (uint32_t)position, (uint32_t)n,
+        CG_CAPACITY,        0};
+    float scale = 1.0f / sqrtf((float)a->dim);
+    memcpy(&rope[14], &scale, 4);
+    uint32_t rope_groups[3] = {(items + 127) / 128, (uint32_t)n, 1};
+    uint32_t groups[3] = {(uint32_t)a->kv_heads,
+                          (uint32_t)ch_ceil_div(n * a->heads / a->kv_heads, a->rows), 1};
+    ch_gles_dispatch(&cg, programs[0], rope, ranges, 4, rope_groups);
+    CH_GL(&cg, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
+    ch_gles_dispatch(&cg, programs[1], attention, ranges, 4, groups);
+    float *all = (float *)cg_take(p.end * 4);
+    cg_read(act, all, p.end * 4);
+    memcpy(y, all + p.out, (p.table - p.out) * 4);
+    free(all);
+    CH_GL(&cg, DeleteBuffers, (1, &act));
+}
+
+static void cg_inputs(const cg_attention *a, cg_places p, float *x) {
+    cg_fill(x, p.table);
+    for (int32_t t = 0; t < 68; t++)
+        for (int32_t i = 0; i < a->pairs; i++) {
+            double angle = cg_angle(t < 64 ? t : 64 * (t - 64), i);
+            x[p.table + 2 * (size_t)(t * a->pairs + i)] = (float)cos(angle);
+            x[p.table + 2 * (size_t)(t * a->pairs + i) + 1] = (float)sin(angle);
+        }
+}
+
+static void cg_test_attention(const cg_attention *a) {
+    char defines[160], name[96];
+    const char *kv = a->kv == CH_KV_F16 ? "#define KV_F16\n" : "";
+    snprintf(defines, sizeof defines, "#define ROWS %d\n#define QUADS %d\n#define PAIRS %d\n%s",
+             (int)a->rows, (int)a->dim / 4, (int)a->value_dim / 2, kv);
+    GLuint programs[2], caches[2];
+    programs[1] = cg_program(CH_SHADER_ATTENTION, defines);
+    snprintf(defines, sizeof defines, "%s%s", kv, a->neox ? "#define NEOX\n" : "");
+    programs[0] = cg_program(CH_SHADER_ROPE, defines);
+    size_t cache = (size_t)a->kv_heads * CG_CAPACITY * 4;
+    caches[0] = cg_buffer(NULL, cache * (size_t)a->dim);
+    caches[1] = cg_buffer(NULL, cache * (size_t)a->value_dim);
+    uint8_t *keys[16], *values[16];
+    for (int32_t h = 0; h < a->kv_heads; h++) {
+        keys[h] = (uint8_t *)cg_take(CG_CAPACITY * (size_t)a->dim * 4);
+        values[h] = (uint8_t *)cg_take(CG_CAPACITY * (size_t)a->value_dim * 4);
+    }
+    for (int32_t step = a->before ? 0 : 1; step < 2; step++) { // what is before, then the tokens
+        int32_t n = step ? a->n : a->before, position = step ? a->before : 0;
+        cg_places p = cg_place(a, n);
+        size_t results = p.table - p.out;
+        float *x = (float *)cg_take(p.end * 4), *got = (float *)cg_take(results * 4),
+              *want = (float *)cg_take(results * 4), *ones = (float *)cg_take(results * 4);
+        cg_inputs(a, p, x);
+        cg_attention_device(a, programs, x, p, position, n, caches, got);
+        cg_attention_reference(a, x, p, position, n, keys, values, want);
+        for (size_t i = 0; i < results; i++) ones[i] = 1;
+        snprintf(name, sizeof name, "attention_%s %d/%d heads of %d, %d%s, %d at %d",
+                 a->kv == CH_KV_F16 ? "f16" : "f32", (int)a->heads, (int)a->kv_heads, (int)a->dim,
+                 (int)a->value_dim, a->neox ? " neox" : "", (int)n, (int)position);
+        // An f16 cache may round a key the other way, since sums are rounded in another order.
+        cg_compare(name, got, want, ones, results, a->kv == CH_KV_F16 ? 1e-3 : 5e-6);
+        free(x);
+        free(got);
+        free(want);
+        free(ones);
+    }
+    for (int32_t h = 0; h < a->kv_heads; h++) {
+        free(keys[h]);
+        free(values[h]);
+    }
+    CH_GL(&cg, DeleteBuffers, (2, caches));
+    CH_GL(&cg, DeleteProgram, (programs[0]));
+    CH_GL(&cg, DeleteProgram, (programs[1]));
+}
+
+static void cg_test_all(void) {
+    static const cg_attention attention[] = {
+        {CH_KV_F32, 4, 2, 64, 64, 32, false, 130, 1, 2},
+        {CH_KV_F16, 8, 1, 24, 24, 8, true, 64, 19, 8},
+        {CH_KV_F32, 6, 2, 128, 64, 64, true, 0, 70, 8},
+        {CH_KV_F16, 3, 3, 128, 128, 64, false, 63, 1, 1},
+        {CH_KV_F16, 8, 4, 256, 256, 128, false, 3, 65, 4},
+        {CH_KV_F32, 5, 1, 80, 40, 20, false, 100, 3, 8},
+    };
+    cg_test_rows(CH_SHADER_NORM, "norm", 172, 3);
+    cg_test_rows(CH_SHADER_NORM, "norm", 2048, 2);
+    cg_test_rows(CH_SHADER_GLU, "glu", 1036, 3);
+    for (size_t i = 0; i < CH_COUNT(attention); i++) cg_test_attention(&attention[i]);
+    for (int32_t t = 0; t < CH_TYPE_COUNT; t++) cg_test_embed((ch_type)t);
+    cg_test_products();
 }
 
 int main(void) {
@@ -331,7 +623,7 @@ int main(void) {
     }
     printf("%s, %s, %s\n", cg.info.name, cg.info.version, cg.info.platform);
     if (ch_gles_bind(&cg, &error)) cg_die(error.message);
-    cg_test_products();
+    cg_test_all();
     ch_gles_unbind(&cg);
     ch_gles_close(&cg);
     printf("%d passed, %d failed\n", cg_passed, cg_failed);

@@ -9,10 +9,6 @@
 
 #include "../arena/error.h"
 
-// The build option: 1 where EGL's and GLES's headers are there.
-#ifndef CHORD_GLES
-#define CHORD_GLES 0
-#endif
 // Whether glGetError is asked after every call. Debug builds do.
 #ifndef CHORD_GLES_DEBUG
 #define CHORD_GLES_DEBUG 0

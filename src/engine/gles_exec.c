@@ -66,6 +66,30 @@ static uint64_t gpu_state_bytes(const ch_gles_layout *l) {
 
 #endif
 
+// Every tensor stands where the executor looks for it, in a type that the shaders read.
+static chord_result gpu_supports_tensors(const ch_weights *weights, chord_error *error) {
+    static const ch_place known[] = {
+        CH_PLACE_ATTN_NORM,     CH_PLACE_ATTN_Q,        CH_PLACE_ATTN_K,
+        CH_PLACE_ATTN_V,        CH_PLACE_ATTN_OUTPUT,   CH_PLACE_ATTN_Q_BIAS,
+        CH_PLACE_ATTN_K_BIAS,   CH_PLACE_ATTN_V_BIAS,   CH_PLACE_ATTN_OUTPUT_BIAS,
+        CH_PLACE_FFN_NORM,      CH_PLACE_FFN_GATE,      CH_PLACE_FFN_UP,
+        CH_PLACE_FFN_DOWN,      CH_PLACE_FFN_GATE_BIAS, CH_PLACE_FFN_UP_BIAS,
+        CH_PLACE_FFN_DOWN_BIAS, CH_PLACE_TOKEN_EMBD,    CH_PLACE_OUTPUT_NORM,
+        CH_PLACE_OUTPUT,        CH_PLACE_ROPE_FREQS};
+    for (int32_t b = 0; b < weights->hp.blocks; b++)
+        for (int32_t p = 0; p < CH_PLACE_COUNT; p++) {
+            const ch_gguf_tensor *t = ch_weight(weights, b, (ch_place)p);
+            bool right = false;
+            if (!t) continue;
+            for (size_t i = 0; i < CH_COUNT(known); i++) right |= known[i] == (ch_place)p;
+            if (!right || t->dims > 2 || !ch_gles_reads(t->type))
+                return ch_fail(error, CHORD_ERROR_UNSUPPORTED,
+                               "the GPU path does not know what to do with %.60s, of type %s",
+                               t->name, ch_type_get(t->type)->name);
+        }
+    return CHORD_OK;
+}
+
 static chord_result gpu_supports(const ch_weights *weights, const chord_session_desc *desc,
                                  chord_error *error) {
     const ch_hparams *hp = &weights->hp;
@@ -85,7 +109,7 @@ static chord_result gpu_supports(const ch_weights *weights, const chord_session_
         return ch_fail(error, CHORD_ERROR_UNSUPPORTED,
                        "the GPU path has heads of at most %d, this model's are %d and %d",
                        GPU_MAX_HEAD, (int)hp->key_dim, (int)hp->value_dim);
-    return CHORD_OK;
+    return gpu_supports_tensors(weights, error);
 }
 
 CH_FN chord_result ch_gpu_measure(const ch_weights *weights, const chord_session_desc *desc,
@@ -200,9 +224,13 @@ static bool gpu_programs(ch_gpu *gpu, gpu_call *call, chord_error *error) {
         p[1] = p[2] = gpu_program_of(gpu, CH_SHADER_ATTENTION, none, gpu_attention_rows(hp, false),
                                      false, false, error);
         break;
-    default:
+    case CH_OP_GLU:
         p[0] = gpu_program_of(gpu, CH_SHADER_GLU, none, 0, false, false, error);
         break;
+    default:
+        ch_fail(error, CHORD_ERROR_UNSUPPORTED, "the GPU path has no %s",
+                ch_op_kind_name((ch_op_kind)call->kind));
+        return false;
     }
     if (call->kind != CH_OP_MATMUL && call->kind != CH_OP_ATTENTION) p[1] = p[2] = p[0];
     return p[0] >= 0 && p[1] >= 0 && p[2] >= 0;
@@ -628,7 +656,7 @@ static bool gpu_fill_rope(ch_gpu *gpu) {
     for (int32_t t = 0; t < rows; t++)
         for (int32_t i = 0; i < pairs; i++) {
             bool fine = t < CH_GLES_ROPE_STEP;
-            double position = fine ? t : (double)(t - CH_GLES_ROPE_STEP) * CH_GLES_ROPE_STEP;
+            double position = fine ? t : (t - CH_GLES_ROPE_STEP) * CH_GLES_ROPE_STEP;
             double angle = position * gpu->args.rope_freqs[i];
             float factor = fine ? 1.0f : gpu->args.rope_magnitude;
             *to++ = (float)cos(angle) * factor;

@@ -7,8 +7,11 @@ typedef struct gles_format {
 } gles_format;
 
 static gles_format gles_format_of(ch_type type) {
-    gles_format f = {32, 0, 0, 32};
+    gles_format f = {0, 0, 0, 32};
     switch (type) {
+    case CH_TYPE_F32:
+        f.low_bits = 32;
+        break;
     case CH_TYPE_F16:
     case CH_TYPE_BF16:
         f.low_bits = 16;
@@ -47,6 +50,10 @@ static gles_format gles_format_of(ch_type type) {
         break;
     }
     return f;
+}
+
+CH_FN bool ch_gles_reads(ch_type type) {
+    return gles_format_of(type).low_bits > 0;
 }
 
 CH_FN ch_gles_row ch_gles_row_of(ch_type type, int32_t k) {

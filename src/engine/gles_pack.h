@@ -21,6 +21,9 @@
 
 #include "../kernels/kernels.h"
 
+// Is there a layout for the type?
+CH_FN bool ch_gles_reads(ch_type type);
+
 // Bytes of one row.
 typedef struct ch_gles_row {
     int32_t blocks; // of 32 weights
