@@ -18,7 +18,8 @@
 //
 // MEMORY
 //   chord_model_open takes one block for the directory and the vocabulary, chord_session_open one
-//   block for everything else; both can be yours. After that nothing is allocated, by no call. The
+//   block for everything else; both can be yours. After that nothing is allocated, by no call; only
+//   a session whose GPU fails in use takes a block again, to go on on the CPU if it may. The
 //   weights stay in the mapping. The file must not be cut short while it is open (the operating
 //   system then kills the process that reads past its end).
 //
@@ -210,7 +211,8 @@ typedef enum chord_kv {
 // results are right within the rounding of floats, not the same to the bit as the CPU's.
 typedef enum chord_device {
     CHORD_DEVICE_CPU,
-    CHORD_DEVICE_GPU,     // the GPU if it can, else the CPU: chord_session_get_device tells why
+    CHORD_DEVICE_GPU,     // the GPU for as long as it can, else the CPU: chord_session_get_device
+                          // tells why
     CHORD_DEVICE_GPU_ONLY // the GPU, or chord_session_open fails
 } chord_device;
 

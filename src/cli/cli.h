@@ -152,6 +152,9 @@ void cli_session_desc(const cli_settings *settings, chord_session_desc *desc);
 // CLI_OK, or the exit code after a sentence.
 int cli_open_session(const chord_model *model, const chord_session_desc *desc,
                      chord_session **session);
+
+// Closes a session, and tells on standard error if it has left its device since it was opened.
+void cli_close_session(chord_session *session);
 const char *cli_cpu_name(int32_t choice); // NULL for -1
 const char *cli_kv_name(chord_kv kv);
 

@@ -82,6 +82,16 @@ void cli_session_desc(const cli_settings *settings, chord_session_desc *desc) {
     desc->on_progress = common_on_progress;
 }
 
+static chord_device common_device; // where the session that is open was last seen
+
+// Tells why a session is on the CPU, if it is.
+static void common_tell_device(const chord_session *session, const char *what) {
+    static chord_device_info info; // large
+    chord_session_get_device(session, &info);
+    if (info.device == CHORD_DEVICE_CPU) fprintf(stderr, "chord: %s: %s\n", what, info.reason);
+    common_device = info.device;
+}
+
 int cli_open_session(const chord_model *model, const chord_session_desc *desc,
                      chord_session **session) {
     chord_error error = {CHORD_OK, ""};
@@ -90,11 +100,15 @@ int cli_open_session(const chord_model *model, const chord_session_desc *desc,
     cli_progress_end();
     if (result == CHORD_ERROR_STOPPED && cli_interrupted()) return CLI_INTERRUPTED;
     if (result) return cli_fail(&error);
-    static chord_device_info info; // large
-    chord_session_get_device(*session, &info);
-    if (desc->device != CHORD_DEVICE_CPU && info.device == CHORD_DEVICE_CPU)
-        fprintf(stderr, "chord: computing on the CPU: %s\n", info.reason);
+    common_device = CHORD_DEVICE_CPU;
+    if (desc->device != CHORD_DEVICE_CPU) common_tell_device(*session, "computing on the CPU");
     return CLI_OK;
+}
+
+void cli_close_session(chord_session *session) {
+    if (session && common_device == CHORD_DEVICE_GPU)
+        common_tell_device(session, "it went on on the CPU");
+    chord_session_close(session);
 }
 
 int cli_open_model(const char *path, chord_model **model) {

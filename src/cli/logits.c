@@ -93,7 +93,7 @@ static int logits_session(const cli_settings *settings, const cli_list *tokens, 
         chord_session_get_stats(session, &stats);
         fprintf(stderr, "logits hash %016llx\n", (unsigned long long)stats.logits_hash);
     }
-    chord_session_close(session);
+    cli_close_session(session);
     return code;
 }
 

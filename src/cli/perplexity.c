@@ -74,7 +74,7 @@ static int perplexity_session(const cli_settings *settings, int32_t stride,
     cli_progress_end();
     if (code == CLI_OK)
         printf("ppl %.4f over %lld tokens\n", exp(s.sum / (double)s.count), (long long)s.count);
-    chord_session_close(s.session);
+    cli_close_session(s.session);
     return code;
 }
 

@@ -167,7 +167,7 @@ static int run_work(const cli_command *command, const run_options *options, bool
         cli_catch_interrupts();
         code = run_session(options, model, session, &tokens, load);
     }
-    chord_session_close(session);
+    cli_close_session(session);
     chord_model_close(model);
     free(tokens.items);
     free(text.bytes);

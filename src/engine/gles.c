@@ -433,9 +433,10 @@ CH_FN chord_result ch_gles_open(ch_gles *g, int32_t index, bool minimums, chord_
     if (result) return result;
     gles_display list[GLES_MAX_DEVICES];
     int32_t count = gles_list(g, list);
-    if (index >= count || (count == 0 && index < 0))
+    if (count == 0) return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "EGL knows no display at all");
+    if (index >= count)
         return ch_fail(error, CHORD_ERROR_ARGUMENT, "there is no GPU number %d, only %d",
-                       (int)index, (int)count);
+                       (int)index + 1, (int)count);
     if (index >= 0) return gles_try(g, &list[index], minimums, error);
     chord_error first, other; // the first sentence is the one about the likeliest device
     result = gles_try(g, &list[0], minimums, &first);

@@ -15,6 +15,7 @@ struct chord_session {
     ch_lanes lanes;
     ch_exec exec;
     ch_gpu *gpu;          // NULL: on the CPU
+    ch_arena spare;       // of the CPU, where the GPU failed
     char cpu_reason[256]; // why, where a GPU was asked for
     chord_session_desc desc;
     chord_token *tokens; // [context]
@@ -106,41 +107,49 @@ static void *session_region(const ch_arena *arena, const ch_plan *plan, ch_regio
     return arena->base + plan->table.regions[region].offset;
 }
 
+// What executes, in an arena that is laid out as s->plan tells.
+static void session_bind_exec(chord_session *s, const ch_arena *arena) {
+    ch_op *ops = (ch_op *)session_region(arena, &s->plan, CH_REGION_OPS);
+    double *freqs = (double *)session_region(arena, &s->plan, CH_REGION_ROPE_FREQS);
+    s->logits = (float *)session_region(arena, &s->plan, CH_REGION_LOGITS);
+    ch_graph_build(&s->model->weights, &s->plan.graph, &s->plan.size, ops);
+    ch_rope_frequencies(&s->model->weights, freqs, &s->exec.rope_magnitude);
+    s->exec.file = s->model->gguf.data;
+    s->exec.arena = arena->base;
+    s->exec.weights = &s->model->weights;
+    s->exec.plan = &s->plan;
+    s->exec.ops = ops;
+    s->exec.lanes = &s->lanes;
+    s->exec.cursors = (ch_cursor *)session_region(arena, &s->plan, CH_REGION_CURSORS);
+    s->exec.rope_freqs = freqs;
+    s->exec.on_progress = s->desc.on_progress;
+    s->exec.user = s->desc.user;
+}
+
 static void session_bind(chord_session *s, const chord_session_desc *desc) {
-    ch_op *ops = (ch_op *)session_region(&s->arena, &s->plan, CH_REGION_OPS);
-    double *freqs = (double *)session_region(&s->arena, &s->plan, CH_REGION_ROPE_FREQS);
     s->tokens = (chord_token *)session_region(&s->arena, &s->plan, CH_REGION_TOKENS);
-    s->logits = (float *)session_region(&s->arena, &s->plan, CH_REGION_LOGITS);
     s->candidates = (ch_candidate *)session_region(&s->arena, &s->plan, CH_REGION_SAMPLER);
     s->text_scratch = (uint8_t *)session_region(&s->arena, &s->plan, CH_REGION_TEXT);
     s->stream = (char *)session_region(&s->arena, &s->plan, CH_REGION_STREAM);
     s->guess = s->plan.draft;
     s->sampler = desc->sampler;
     ch_random_seed(&s->random, desc->sampler.seed);
-    ch_graph_build(&s->model->weights, &s->plan.graph, &s->plan.size, ops);
-    ch_rope_frequencies(&s->model->weights, freqs, &s->exec.rope_magnitude);
-    s->exec.file = s->model->gguf.data;
-    s->exec.arena = s->arena.base;
-    s->exec.weights = &s->model->weights;
-    s->exec.plan = &s->plan;
-    s->exec.ops = ops;
-    s->exec.lanes = &s->lanes;
-    s->exec.cursors = (ch_cursor *)session_region(&s->arena, &s->plan, CH_REGION_CURSORS);
-    s->exec.rope_freqs = freqs;
     s->desc = *desc;
-    s->exec.on_progress = desc->on_progress;
-    s->exec.user = desc->user;
+    session_bind_exec(s, &s->arena);
     s->stats.logits_hash = 14695981039346656037u; // FNV offset basis
+}
+
+static chord_result session_start_lanes(chord_session *s, const ch_arena *arena,
+                                        chord_error *error) {
+    ch_lane *lane = (ch_lane *)session_region(arena, &s->plan, CH_REGION_LANES);
+    if (ch_lanes_open(&s->lanes, lane, s->plan.table.lanes)) return CHORD_OK;
+    return ch_fail(error, CHORD_ERROR_SYSTEM, "the system gave no thread for %d lanes",
+                   (int)s->plan.table.lanes);
 }
 
 // Lanes, or the device.
 static chord_result session_start(chord_session *s, chord_error *error) {
-    if (s->plan.table.device == CHORD_DEVICE_CPU) {
-        ch_lane *lane = (ch_lane *)session_region(&s->arena, &s->plan, CH_REGION_LANES);
-        if (ch_lanes_open(&s->lanes, lane, s->plan.table.lanes)) return CHORD_OK;
-        return ch_fail(error, CHORD_ERROR_SYSTEM, "the system gave no thread for %d lanes",
-                       (int)s->plan.table.lanes);
-    }
+    if (s->plan.table.device == CHORD_DEVICE_CPU) return session_start_lanes(s, &s->arena, error);
     ch_gpu_args args;
     args.file = s->exec.file;
     args.weights = s->exec.weights;
@@ -215,6 +224,7 @@ void chord_session_close(chord_session *session) {
         ch_gpu_close(session->gpu);
     else
         ch_lanes_close(&session->lanes);
+    ch_arena_close(&session->spare);
     ch_arena arena = session->arena; // the session itself lies in it
     ch_arena_close(&arena);
 }
@@ -243,6 +253,67 @@ static void session_hash_logits(chord_session *s) {
     s->stats.logits_hash = hash;
 }
 
+// Evaluates the tokens that are held anew, on the CPU. Where that is stopped, fewer are held.
+static chord_result session_replay(chord_session *s) {
+    s->exec.wanted = 0;
+    for (int32_t at = 0; at < s->count; at += s->plan.table.batch) {
+        s->exec.tokens = s->tokens + at;
+        s->exec.n = CH_MIN(s->plan.table.batch, s->count - at);
+        s->exec.position = at;
+        if (ch_exec_step(&s->exec)) continue;
+        s->count = at;
+        return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped while going over to the CPU");
+    }
+    return CHORD_OK;
+}
+
+// The GPU has failed: takes an arena for the CPU and evaluates there all tokens that are held. What
+// is not of the executor stays where it is; both plans give it the same sizes.
+static chord_result session_move_to_cpu(chord_session *s) {
+    chord_error reason = s->error;
+    chord_session_desc desc = s->desc;
+    desc.device = CHORD_DEVICE_CPU;
+    desc.context = s->plan.table.context;
+    desc.batch = s->plan.table.batch;
+    ch_plan plan, old = s->plan;
+    ch_arena arena;
+    chord_result result = session_make_plan(s->model, &desc, &plan, &s->error);
+    if (result) return result;
+    if (!ch_arena_open(&arena, (size_t)plan.table.arena_bytes, NULL))
+        return ch_fail(&s->error, CHORD_ERROR_MEMORY,
+                       "%.120s, and there is no memory to go on on the CPU", reason.message);
+    s->plan = plan;
+    result = session_take(&arena, &plan)
+                 ? session_start_lanes(s, &arena, &s->error)
+                 : ch_fail(&s->error, CHORD_ERROR_MEMORY, "the plan and the arena disagree");
+    if (result) {
+        s->plan = old;
+        ch_arena_close(&arena);
+        return result;
+    }
+    ch_gpu_close(s->gpu);
+    s->gpu = NULL;
+    s->spare = arena;
+    session_bind_exec(s, &arena);
+    memcpy(s->cpu_reason, reason.message, sizeof s->cpu_reason);
+    return session_replay(s);
+}
+
+// A step on the GPU; on the CPU if that fails, and may.
+static chord_result session_step_gpu(chord_session *s, int32_t n, int32_t wanted) {
+    chord_result result = ch_gpu_step(s->gpu, s->tokens + s->count, n, s->count, wanted,
+                                      s->exec.done, s->exec.total, &s->error);
+    if (!session_falls_back(&s->desc, result)) return result;
+    result = session_move_to_cpu(s);
+    if (result) return result;
+    s->exec.tokens = s->tokens + s->count;
+    s->exec.n = n;
+    s->exec.position = s->count;
+    s->exec.wanted = wanted;
+    if (ch_exec_step(&s->exec)) return CHORD_OK;
+    return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped within a step");
+}
+
 // One step: the next n of tokens[], which stand there already. The time it took goes to *seconds.
 static chord_result session_step(chord_session *s, int32_t n, int32_t wanted, double *seconds) {
     double start = ch_os_seconds();
@@ -252,8 +323,7 @@ static chord_result session_step(chord_session *s, int32_t n, int32_t wanted, do
     s->exec.wanted = wanted;
     chord_result result = CHORD_OK;
     if (s->gpu)
-        result = ch_gpu_step(s->gpu, s->exec.tokens, n, s->count, wanted, s->exec.done,
-                             s->exec.total, &s->error);
+        result = session_step_gpu(s, n, wanted);
     else if (!ch_exec_step(&s->exec))
         result = ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped within a step");
     if (result) return result;
