@@ -1,7 +1,6 @@
 // rope: rotates queries in place, scaled for attention; stores keys, rotated, and values.
 //
-// A thread takes two elements. The cosine of a position is put together from two tables, of its
-// multiple of 64 and of the rest, which are exact: no large angle is taken in 32 bits.
+// A thread takes two elements.
 // Defines: KV_F16, NEOX (pairs are (i, i + pairs) instead of (2i, 2i + 1)).
 layout(local_size_x = 128) in;
 #include "cache.glsl"
@@ -19,7 +18,7 @@ layout(location = 0) uniform uvec4 param[8];
 #define Q_AT param[0].x
 #define K_AT param[0].y
 #define V_AT param[0].z
-#define TABLE param[0].w       // floats: cosine and sine of each pair, for 0, 1, .. 63
+#define TABLE param[0].w       // floats, of positions 0, 1, .. 63
 #define HEADS param[1].x       // whose queries are rotated here
 #define ALL_HEADS param[1].y
 #define KV_HEADS param[1].z    // whose keys and values are stored here
@@ -31,29 +30,13 @@ layout(location = 0) uniform uvec4 param[8];
 #define CAPACITY param[3].x
 #define KV_FIRST param[3].y    // the first head of the caches that are bound
 #define SCALE uintBitsToFloat(param[3].z)
-#define TABLE64 param[3].w     // the same for 0, 64, 128, ...
+#define TABLE64 param[3].w     // floats, of positions 0, 64, 128, ...
 
-vec2 turn(uint pair) {
-    uint position = POSITION + gl_WorkGroupID.y;
-    uint low = TABLE + ((position & 63u) * PAIRS + pair) * 2u;
-    uint high = TABLE64 + ((position >> 6u) * PAIRS + pair) * 2u;
-    vec2 a = vec2(act[low], act[low + 1u]), b = vec2(act[high], act[high + 1u]);
-    return vec2(a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y);
-}
+#define FLOAT(i) act[i]
+#include "rotate.glsl"
 
-// Element e of a head at `at`, rotated.
 float rotated(uint at, uint e) {
-    if (e >= 2u * PAIRS) return act[at + e];
-#ifdef NEOX
-    uint pair = e < PAIRS ? e : e - PAIRS, other = e < PAIRS ? e + PAIRS : e - PAIRS;
-    bool first = e < PAIRS;
-#else
-    uint pair = e >> 1u, other = e ^ 1u;
-    bool first = (e & 1u) == 0u;
-#endif
-    vec2 t = turn(pair);
-    return first ? act[at + e] * t.x - act[at + other] * t.y
-                 : act[at + other] * t.y + act[at + e] * t.x;
+    return rotate(TABLE, TABLE64, PAIRS, POSITION + gl_WorkGroupID.y, at, e);
 }
 
 void rotate_query(uint head, uint pair) {

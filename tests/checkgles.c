@@ -429,6 +429,7 @@ typedef struct cg_attention {
     int32_t heads, kv_heads, dim, value_dim, pairs;
     bool neox;
     int32_t before, n, rows; // positions before, tokens, queries that a work group takes
+    int32_t part; // one token: it is rotated on the way, in parts of that many; 0: not so
 } cg_attention;
 
 enum { CG_CAPACITY = 192 };
@@ -494,18 +495,26 @@ static void cg_attention_reference(const cg_attention *a, float *x, cg_places p,
     }
 }
 
+// The programs of a case: rope, attention, the same that rotates, combine.
+enum { CG_ROPE, CG_ATTEND, CG_ROTATE, CG_COMBINE, CG_PROGRAMS };
+
 // The same on the device: results in y.
-static void cg_attention_device(const cg_attention *a, const GLuint programs[2], const float *x,
+static void cg_attention_device(const cg_attention *a, const GLuint *programs, const float *x,
                                 cg_places p, int32_t position, int32_t n, const GLuint caches[2],
                                 float *y) {
     size_t each = a->kv == CH_KV_F16 ? 2 : 4, heads = (size_t)a->kv_heads * CG_CAPACITY;
-    GLuint act = cg_buffer(x, p.end * 4);
+    bool rotates = a->part && n == 1;
+    uint32_t parts = rotates ? (uint32_t)ch_ceil_div(position + 1, a->part) : 1;
+    size_t bytes = (p.end + parts * (size_t)(a->heads * (a->value_dim + 2))) * 4;
+    GLuint act = cg_buffer(NULL, bytes);
+    CH_GL(&cg, BufferSubData, (GL_SHADER_STORAGE_BUFFER, 0, (GLsizeiptr)(p.end * 4), x));
     ch_gles_range ranges[4] = {{caches[0], 0, heads * (size_t)a->dim * each},
                                {caches[1], 0, heads * (size_t)a->value_dim * each},
-                               {act, 0, p.end * 4},
-                               {act, 0, p.end * 4}};
+                               {act, 0, bytes},
+                               {act, 0, bytes}};
     uint32_t items =
         (uint32_t)((a->heads + a->kv_heads) * a->dim / 2 + a->kv_heads * a->value_dim / 2);
+    float scale = 1.0f / sqrtf((float)a->dim);
     uint32_t rope[CH_GLES_PARAMS * 4] = {(uint32_t)p.q,
                                          (uint32_t)p.k,
                                          (uint32_t)p.v,
@@ -522,19 +531,35 @@ static void cg_attention_device(const cg_attention *a, const GLuint programs[2],
                                          0,
                                          0,
                                          (uint32_t)p.table64};
-    uint32_t attention[CH_GLES_PARAMS * 4] = {
-        (uint32_t)p.q / 4,  (uint32_t)p.out / 2,
-        (uint32_t)a->heads, (uint32_t)(a->heads / a->kv_heads),
-        (uint32_t)position, (uint32_t)n,
-        CG_CAPACITY,        0};
-    float scale = 1.0f / sqrtf((float)a->dim);
+    uint32_t attention[CH_GLES_PARAMS * 4] = {(uint32_t)p.q / 4,
+                                              (uint32_t)p.out / 2,
+                                              (uint32_t)a->heads,
+                                              (uint32_t)(a->heads / a->kv_heads),
+                                              (uint32_t)position,
+                                              (uint32_t)n,
+                                              CG_CAPACITY,
+                                              0,
+                                              parts,
+                                              (uint32_t)a->part,
+                                              (uint32_t)p.end / 2,
+                                              (uint32_t)a->pairs,
+                                              (uint32_t)p.k,
+                                              (uint32_t)p.v,
+                                              (uint32_t)p.table,
+                                              (uint32_t)p.table64};
+    uint32_t combine[CH_GLES_PARAMS * 4] = {(uint32_t)p.end / 2, (uint32_t)p.out / 2,
+                                            (uint32_t)a->value_dim / 2, parts};
     memcpy(&rope[14], &scale, 4);
+    memcpy(&attention[16], &scale, 4);
     uint32_t rope_groups[3] = {(items + 127) / 128, (uint32_t)n, 1};
     uint32_t groups[3] = {(uint32_t)a->kv_heads,
-                          (uint32_t)ch_ceil_div(n * a->heads / a->kv_heads, a->rows), 1};
-    ch_gles_dispatch(&cg, programs[0], rope, ranges, 4, rope_groups);
+                          (uint32_t)ch_ceil_div(n * a->heads / a->kv_heads, a->rows), parts};
+    uint32_t head_groups[3] = {(uint32_t)a->heads, 1, 1};
+    if (!rotates) ch_gles_dispatch(&cg, programs[CG_ROPE], rope, ranges, 4, rope_groups);
     CH_GL(&cg, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
-    ch_gles_dispatch(&cg, programs[1], attention, ranges, 4, groups);
+    ch_gles_dispatch(&cg, programs[rotates ? CG_ROTATE : CG_ATTEND], attention, ranges, 4, groups);
+    CH_GL(&cg, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
+    if (parts > 1) ch_gles_dispatch(&cg, programs[CG_COMBINE], combine, ranges, 4, head_groups);
     float *all = (float *)cg_take(p.end * 4);
     cg_read(act, all, p.end * 4);
     memcpy(y, all + p.out, (p.table - p.out) * 4);
@@ -557,10 +582,15 @@ static void cg_test_attention(const cg_attention *a) {
     const char *kv = a->kv == CH_KV_F16 ? "#define KV_F16\n" : "";
     snprintf(defines, sizeof defines, "#define ROWS %d\n#define QUADS %d\n#define PAIRS %d\n%s",
              (int)a->rows, (int)a->dim / 4, (int)a->value_dim / 2, kv);
-    GLuint programs[2], caches[2];
-    programs[1] = cg_program(CH_SHADER_ATTENTION, defines);
+    GLuint programs[CG_PROGRAMS], caches[2];
+    programs[CG_ATTEND] = cg_program(CH_SHADER_ATTENTION, defines);
+    size_t used = strlen(defines);
+    snprintf(defines + used, sizeof defines - used, "#define ROPE\n%s",
+             a->neox ? "#define NEOX\n" : "");
+    programs[CG_ROTATE] = cg_program(CH_SHADER_ATTENTION, defines);
     snprintf(defines, sizeof defines, "%s%s", kv, a->neox ? "#define NEOX\n" : "");
-    programs[0] = cg_program(CH_SHADER_ROPE, defines);
+    programs[CG_ROPE] = cg_program(CH_SHADER_ROPE, defines);
+    programs[CG_COMBINE] = cg_program(CH_SHADER_COMBINE, "");
     size_t cache = (size_t)a->kv_heads * CG_CAPACITY * 4;
     caches[0] = cg_buffer(NULL, cache * (size_t)a->dim);
     caches[1] = cg_buffer(NULL, cache * (size_t)a->value_dim);
@@ -569,8 +599,10 @@ static void cg_test_attention(const cg_attention *a) {
         keys[h] = (uint8_t *)cg_take(CG_CAPACITY * (size_t)a->dim * 4);
         values[h] = (uint8_t *)cg_take(CG_CAPACITY * (size_t)a->value_dim * 4);
     }
-    for (int32_t step = a->before ? 0 : 1; step < 2; step++) { // what is before, then the tokens
-        int32_t n = step ? a->n : a->before, position = step ? a->before : 0;
+    // What is before, then the tokens, then one more, which finds what the former has stored.
+    for (int32_t step = a->before ? 0 : 1; step < 3; step++) {
+        int32_t n = step == 0 ? a->before : step == 1 ? a->n : 1;
+        int32_t position = step == 0 ? 0 : step == 1 ? a->before : a->before + a->n;
         cg_places p = cg_place(a, n);
         size_t results = p.table - p.out;
         float *x = (float *)cg_take(p.end * 4), *got = (float *)cg_take(results * 4),
@@ -579,9 +611,9 @@ static void cg_test_attention(const cg_attention *a) {
         cg_attention_device(a, programs, x, p, position, n, caches, got);
         cg_attention_reference(a, x, p, position, n, keys, values, want);
         for (size_t i = 0; i < results; i++) ones[i] = 1;
-        snprintf(name, sizeof name, "attention_%s %d/%d heads of %d, %d%s, %d at %d",
+        snprintf(name, sizeof name, "attention_%s %d/%d heads of %d, %d%s, %d at %d, part %d",
                  a->kv == CH_KV_F16 ? "f16" : "f32", (int)a->heads, (int)a->kv_heads, (int)a->dim,
-                 (int)a->value_dim, a->neox ? " neox" : "", (int)n, (int)position);
+                 (int)a->value_dim, a->neox ? " neox" : "", (int)n, (int)position, (int)a->part);
         // An f16 cache may round a key the other way, since sums are rounded in another order.
         cg_compare(name, got, want, ones, results, a->kv == CH_KV_F16 ? 1e-3 : 5e-6);
         free(x);
@@ -594,18 +626,18 @@ static void cg_test_attention(const cg_attention *a) {
         free(values[h]);
     }
     CH_GL(&cg, DeleteBuffers, (2, caches));
-    CH_GL(&cg, DeleteProgram, (programs[0]));
-    CH_GL(&cg, DeleteProgram, (programs[1]));
+    for (int32_t i = 0; i < CG_PROGRAMS; i++) CH_GL(&cg, DeleteProgram, (programs[i]));
 }
 
 static void cg_test_all(void) {
     static const cg_attention attention[] = {
-        {CH_KV_F32, 4, 2, 64, 64, 32, false, 130, 1, 2},
-        {CH_KV_F16, 8, 1, 24, 24, 8, true, 64, 19, 8},
-        {CH_KV_F32, 6, 2, 128, 64, 64, true, 0, 70, 8},
-        {CH_KV_F16, 3, 3, 128, 128, 64, false, 63, 1, 1},
-        {CH_KV_F16, 8, 4, 256, 256, 128, false, 3, 65, 4},
-        {CH_KV_F32, 5, 1, 80, 40, 20, false, 100, 3, 8},
+        {CH_KV_F32, 4, 2, 64, 64, 32, false, 130, 1, 2, 64},
+        {CH_KV_F16, 8, 1, 24, 24, 8, true, 64, 19, 8, 0},
+        {CH_KV_F32, 6, 2, 128, 64, 64, true, 0, 70, 8, 192},
+        {CH_KV_F16, 3, 3, 128, 128, 64, false, 63, 1, 1, 64},
+        {CH_KV_F16, 12, 1, 64, 64, 20, true, 127, 1, 8, 64},
+        {CH_KV_F16, 8, 4, 256, 256, 128, false, 3, 65, 4, 128},
+        {CH_KV_F32, 5, 1, 80, 40, 20, false, 100, 3, 8, 0},
     };
     cg_test_rows(CH_SHADER_NORM, "norm", 172, 3);
     cg_test_rows(CH_SHADER_NORM, "norm", 2048, 2);

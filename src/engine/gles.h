@@ -23,6 +23,7 @@
     X(NORM, norm)                                                                                  \
     X(ROPE, rope)                                                                                  \
     X(ATTENTION, attention)                                                                        \
+    X(COMBINE, combine)                                                                            \
     X(GLU, glu)
 
 typedef enum ch_shader {

@@ -27,16 +27,19 @@ typedef struct gpu_call {
     uint32_t out[CH_GLES_PARTS], ends[CH_GLES_PARTS], bias[CH_GLES_PARTS];
 } gpu_call;
 
+enum { GPU_WITH_NORM = 1, GPU_WITH_GLU = 2, GPU_WITH_ROPE = 4 };
+
 typedef struct gpu_program {
     ch_shader shader;
     ch_type type;
     int32_t columns;
-    bool norm, glu;
+    uint32_t with; // what it does on the way: GPU_WITH_...
     GLuint id;
 } gpu_program;
 
-// The two ways to walk the ops: for few tokens norms are computed inside of products.
-enum { GPU_FEW, GPU_MANY, GPU_WALKS };
+// The ways to walk the ops: for few tokens norms are computed inside of products; for one,
+// attention rotates.
+enum { GPU_ONE, GPU_FEW, GPU_MANY, GPU_WALKS };
 
 struct ch_gpu {
     ch_gles gles;
@@ -44,8 +47,9 @@ struct ch_gpu {
     ch_gles_layout layout;
     GLuint *weights; // [layout.buffer_count]
     GLuint act, tokens, back, keys, values;
-    uint64_t act_bytes;
+    uint64_t act_bytes, parts_at; // parts_at: in it
     gpu_call *calls[GPU_WALKS];
+    int32_t combine; // the program that brings parts of attention together
     int32_t call_count[GPU_WALKS];
     gpu_program programs[GPU_MAX_PROGRAMS];
     int32_t program_count;
@@ -146,94 +150,95 @@ static void gpu_define_type(ch_type type, char *out, size_t capacity) {
         if (out[i] >= 'a' && out[i] <= 'z') out[i] = (char)(out[i] - 'a' + 'A');
 }
 
-// The program of that kind, compiled when it is asked for first; its number, or -1.
-static int32_t gpu_get_program(ch_gpu *gpu, gpu_program wanted, chord_error *error) {
+static void gpu_define(const ch_gpu *gpu, const gpu_program *p, char *out, size_t capacity) {
+    const ch_hparams *hp = &gpu->args.weights->hp;
+    char type[32] = "", shape[96] = "";
+    if (p->type < CH_TYPE_COUNT) gpu_define_type(p->type, type, sizeof type);
+    if (p->shader == CH_SHADER_ATTENTION)
+        snprintf(shape, sizeof shape, "#define ROWS %d\n#define QUADS %d\n#define PAIRS %d\n",
+                 (int)p->columns, (int)hp->key_dim / 4, (int)hp->value_dim / 2);
+    else
+        snprintf(shape, sizeof shape, "#define COLUMNS %d\n", (int)p->columns);
+    snprintf(out, capacity, "%s%s%s%s%s%s%s", type, shape,
+             p->with & GPU_WITH_NORM ? "#define NORM\n" : "",
+             p->with & GPU_WITH_GLU ? "#define GLU\n" : "",
+             p->with & GPU_WITH_ROPE ? "#define ROPE\n" : "",
+             gpu->args.plan->kv == CH_KV_F16 ? "#define KV_F16\n" : "",
+             gpu->args.weights->arch->rope_neox ? "#define NEOX\n" : "");
+}
+
+// The number of a program, which is compiled when it is asked for first; -1 if it cannot be.
+static int32_t gpu_program_of(ch_gpu *gpu, ch_shader shader, ch_type type, int32_t columns,
+                              uint32_t with, chord_error *error) {
     for (int32_t i = 0; i < gpu->program_count; i++) {
         const gpu_program *p = &gpu->programs[i];
-        if (p->shader == wanted.shader && p->type == wanted.type && p->columns == wanted.columns &&
-            p->norm == wanted.norm && p->glu == wanted.glu)
+        if (p->shader == shader && p->type == type && p->columns == columns && p->with == with)
             return i;
     }
-    const ch_hparams *hp = &gpu->args.weights->hp;
-    char type[32] = "", defines[256];
-    const char *kv = gpu->args.plan->kv == CH_KV_F16 ? "#define KV_F16\n" : "";
-    if (wanted.type < CH_TYPE_COUNT) gpu_define_type(wanted.type, type, sizeof type);
-    if (wanted.shader == CH_SHADER_ATTENTION)
-        snprintf(defines, sizeof defines, "#define ROWS %d\n#define QUADS %d\n#define PAIRS %d\n%s",
-                 (int)wanted.columns, (int)hp->key_dim / 4, (int)hp->value_dim / 2, kv);
-    else
-        snprintf(defines, sizeof defines, "%s#define COLUMNS %d\n%s%s%s%s", type,
-                 (int)wanted.columns, wanted.norm ? "#define NORM\n" : "",
-                 wanted.glu ? "#define GLU\n" : "", kv,
-                 gpu->args.weights->arch->rope_neox ? "#define NEOX\n" : "");
     if (gpu->program_count == GPU_MAX_PROGRAMS) {
         ch_fail(error, CHORD_ERROR_UNSUPPORTED, "the model wants too many kinds of shaders");
         return -1;
     }
-    if (ch_gles_program_open(&gpu->gles, wanted.shader, defines, &wanted.id, error)) return -1;
-    gpu->programs[gpu->program_count] = wanted;
+    gpu_program *p = &gpu->programs[gpu->program_count];
+    char defines[320];
+    p->shader = shader;
+    p->type = type;
+    p->columns = columns;
+    p->with = with;
+    gpu_define(gpu, p, defines, sizeof defines);
+    if (ch_gles_program_open(&gpu->gles, shader, defines, &p->id, error)) return -1;
     return gpu->program_count++;
 }
 
-static int32_t gpu_program_of(ch_gpu *gpu, ch_shader shader, ch_type type, int32_t columns,
-                              bool norm, bool glu, chord_error *error) {
-    gpu_program p;
-    p.shader = shader;
-    p.type = type;
-    p.columns = columns;
-    p.norm = norm;
-    p.glu = glu;
-    p.id = 0;
-    return gpu_get_program(gpu, p, error);
-}
-
-// Rows that attention takes at a time: what shared memory has room for.
+// Queries that attention takes at a time: what shared memory has room for.
 static int32_t gpu_attention_rows(const ch_hparams *hp, bool one_token) {
     int32_t most = CH_MAX(hp->key_dim, hp->value_dim) > 128 ? 4 : 8;
     return one_token ? CH_MIN(most, hp->heads / hp->kv_heads) : most;
 }
 
-static bool gpu_programs(ch_gpu *gpu, gpu_call *call, chord_error *error) {
+static bool gpu_product_programs(ch_gpu *gpu, gpu_call *call, chord_error *error) {
+    ch_type type = gpu->layout.matrices[call->matrix].type;
+    uint32_t glu = call->pairs ? GPU_WITH_GLU : 0,
+             norm = call->norm == UINT32_MAX ? 0 : GPU_WITH_NORM;
+    int32_t *p = call->program;
+    p[GPU_ONE] = gpu_program_of(gpu, CH_SHADER_MATVEC, type, 1, glu | norm, error);
+    p[GPU_FEW] = gpu_program_of(gpu, CH_SHADER_MATVEC, type, CH_MATVEC_COLUMNS, glu | norm, error);
+    p[GPU_MANY] = norm ? p[GPU_FEW] : gpu_program_of(gpu, CH_SHADER_MATMUL, type, 0, glu, error);
+    return p[GPU_ONE] >= 0 && p[GPU_FEW] >= 0 && p[GPU_MANY] >= 0;
+}
+
+static bool gpu_programs(ch_gpu *gpu, int32_t walk, gpu_call *call, chord_error *error) {
     const ch_hparams *hp = &gpu->args.weights->hp;
     ch_type none = CH_TYPE_COUNT;
-    int32_t *p = call->program;
+    bool one = walk == GPU_ONE;
+    int32_t program = -1;
     switch ((ch_op_kind)call->kind) {
+    case CH_OP_MATMUL:
+        return gpu_product_programs(gpu, call, error);
     case CH_OP_EMBED:
-        p[0] = gpu_program_of(gpu, CH_SHADER_EMBED, gpu->layout.matrices[call->matrix].type, 1,
-                              false, false, error);
+        program = gpu_program_of(gpu, CH_SHADER_EMBED, gpu->layout.matrices[call->matrix].type, 1,
+                                 0, error);
         break;
-    case CH_OP_MATMUL: {
-        ch_type type = gpu->layout.matrices[call->matrix].type;
-        bool norm = call->norm != UINT32_MAX;
-        p[0] = gpu_program_of(gpu, CH_SHADER_MATVEC, type, 1, norm, call->pairs, error);
-        p[1] = gpu_program_of(gpu, CH_SHADER_MATVEC, type, CH_MATVEC_COLUMNS, norm, call->pairs,
-                              error);
-        p[2] =
-            norm ? p[1] : gpu_program_of(gpu, CH_SHADER_MATMUL, type, 0, false, call->pairs, error);
-        break;
-    }
     case CH_OP_NORM:
-        p[0] = gpu_program_of(gpu, CH_SHADER_NORM, none, 0, false, false, error);
+        program = gpu_program_of(gpu, CH_SHADER_NORM, none, 0, 0, error);
         break;
     case CH_OP_ROPE:
-        p[0] = gpu_program_of(gpu, CH_SHADER_ROPE, none, 0, false, false, error);
+        program = gpu_program_of(gpu, CH_SHADER_ROPE, none, 0, 0, error);
         break;
     case CH_OP_ATTENTION:
-        p[0] = gpu_program_of(gpu, CH_SHADER_ATTENTION, none, gpu_attention_rows(hp, true), false,
-                              false, error);
-        p[1] = p[2] = gpu_program_of(gpu, CH_SHADER_ATTENTION, none, gpu_attention_rows(hp, false),
-                                     false, false, error);
+        program = gpu_program_of(gpu, CH_SHADER_ATTENTION, none, gpu_attention_rows(hp, one),
+                                 one ? GPU_WITH_ROPE : 0, error);
         break;
     case CH_OP_GLU:
-        p[0] = gpu_program_of(gpu, CH_SHADER_GLU, none, 0, false, false, error);
+        program = gpu_program_of(gpu, CH_SHADER_GLU, none, 0, 0, error);
         break;
     default:
         ch_fail(error, CHORD_ERROR_UNSUPPORTED, "the GPU path has no %s",
                 ch_op_kind_name((ch_op_kind)call->kind));
         return false;
     }
-    if (call->kind != CH_OP_MATMUL && call->kind != CH_OP_ATTENTION) p[1] = p[2] = p[0];
-    return p[0] >= 0 && p[1] >= 0 && p[2] >= 0;
+    call->program[GPU_ONE] = call->program[GPU_FEW] = call->program[GPU_MANY] = program;
+    return program >= 0;
 }
 
 // ---- from ops to calls
@@ -277,43 +282,49 @@ static int32_t gpu_call_product(ch_gpu *gpu, int32_t i, const ch_op *norm, gpu_c
     return taken;
 }
 
-// Writes the calls of one walk. A norm is left to the products that take its result, in a walk of
-// few tokens.
+// Whether an op has no dispatch of its own in a walk: tables are there, norms are left to the
+// products that take their results, the rotation of one token to attention.
+static bool gpu_skips(const ch_op *op, int32_t walk) {
+    return op->kind == CH_OP_ROPE_TABLE || (op->kind == CH_OP_NORM && walk != GPU_MANY) ||
+           (op->kind == CH_OP_ROPE && walk == GPU_ONE);
+}
+
+// All of a call but what products have; offsets are in the units of the shader.
+static void gpu_call_begin(const ch_gpu *gpu, int32_t i, gpu_call *call) {
+    const ch_op *op = &gpu->args.ops[i];
+    bool floats = op->kind == CH_OP_ROPE;
+    int32_t part = 0;
+    memset(call, 0, sizeof *call);
+    call->kind = op->kind;
+    call->barrier = op->barrier;
+    call->wanted_only = op->wanted_only;
+    call->op = i;
+    call->k = op->k;
+    call->norm = UINT32_MAX;
+    call->in = floats ? gpu_float_at(op->in) : gpu_vec4_at(op->in);
+    call->in2 = op->kind == CH_OP_GLU ? gpu_vec4_at(op->in2) : gpu_float_at(op->in2);
+    call->in3 = gpu_float_at(op->in3);
+    call->out[0] = op->kind == CH_OP_EMBED ? gpu_float_at(op->out) : gpu_vec4_at(op->out);
+    if (op->kind == CH_OP_EMBED)
+        call->matrix = ch_gles_layout_find(&gpu->layout, op->weight, &part);
+    if (op->kind == CH_OP_NORM)
+        call->norm = gpu_vec4_at(ch_gles_layout_constant(&gpu->layout, op->weight));
+}
+
 static bool gpu_make_calls(ch_gpu *gpu, int32_t walk, chord_error *error) {
     const ch_op *ops = gpu->args.ops, *norm = NULL;
     gpu_call *call = gpu->calls[walk];
     for (int32_t i = 0; i < gpu->args.plan->size.op_count;) {
         const ch_op *op = &ops[i];
-        int32_t taken = 1, part = 0;
-        if (op->kind == CH_OP_ROPE_TABLE || (op->kind == CH_OP_NORM && walk == GPU_FEW)) {
+        if (gpu_skips(op, walk)) {
             if (op->kind == CH_OP_NORM) norm = op;
             i++;
             continue;
         }
-        memset(call, 0, sizeof *call);
-        call->kind = op->kind;
-        call->barrier = op->barrier;
-        call->wanted_only = op->wanted_only;
-        call->op = i;
-        call->k = op->k;
-        call->norm = UINT32_MAX;
-        call->in = gpu_vec4_at(op->in);
-        call->in2 = gpu_vec4_at(op->in2);
-        call->out[0] = gpu_vec4_at(op->out);
-        if (op->kind == CH_OP_MATMUL)
-            taken = gpu_call_product(gpu, i, norm, call);
-        else if (op->kind == CH_OP_EMBED)
-            call->matrix = ch_gles_layout_find(&gpu->layout, op->weight, &part);
-        else if (op->kind == CH_OP_NORM)
-            call->norm = gpu_vec4_at(ch_gles_layout_constant(&gpu->layout, op->weight));
-        else if (op->kind == CH_OP_ROPE)
-            call->in = gpu_float_at(op->in), call->in2 = gpu_float_at(op->in2),
-            call->in3 = gpu_float_at(op->in3);
-        if (op->kind == CH_OP_EMBED) call->out[0] = gpu_float_at(op->out);
-        if (op->kind == CH_OP_NORM) call->tail = op->wanted_only;
+        gpu_call_begin(gpu, i, call);
+        i += op->kind == CH_OP_MATMUL ? gpu_call_product(gpu, i, norm, call) : 1;
         if (call->barrier) norm = NULL; // its result is used up
-        if (!gpu_programs(gpu, call, error)) return false;
-        i += taken;
+        if (!gpu_programs(gpu, walk, call, error)) return false;
         call++;
     }
     gpu->call_count[walk] = (int32_t)(call - gpu->calls[walk]);
@@ -336,9 +347,13 @@ static ch_gles_range gpu_range(GLuint buffer, uint64_t offset, uint64_t bytes) {
 }
 
 static void gpu_dispatch(ch_gpu *gpu, int32_t program, const uint32_t *params,
-                         const ch_gles_range *ranges, uint32_t x, uint32_t y) {
-    uint32_t groups[3] = {x, y, 1};
+                         const ch_gles_range *ranges, uint32_t x, uint32_t y, uint32_t z) {
+    uint32_t groups[3] = {x, y, z};
     ch_gles_dispatch(&gpu->gles, gpu->programs[program].id, params, ranges, 4, groups);
+}
+
+static int32_t gpu_walk_of(int32_t n) {
+    return n > CH_MATVEC_COLUMNS ? GPU_MANY : n > 1 ? GPU_FEW : GPU_ONE;
 }
 
 static uint32_t gpu_groups(int64_t items, int32_t each) {
@@ -362,8 +377,8 @@ static void gpu_bind_slab(ch_gpu *gpu, const ch_gles_matrix *m, int32_t s, uint3
 static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
     const ch_gles_matrix *m = &gpu->layout.matrices[call->matrix];
     int32_t n = call->wanted_only ? step->wanted : step->n;
-    bool many = n > CH_MATVEC_COLUMNS;
-    int32_t program = call->program[many ? 2 : n > 1 ? 1 : 0];
+    int32_t walk = gpu_walk_of(n), program = call->program[walk];
+    bool many = walk == GPU_MANY;
     uint32_t params[CH_GLES_PARAMS * 4] = {0};
     ch_gles_range ranges[4];
     ranges[2] = ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
@@ -381,7 +396,7 @@ static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const gpu_step *s
         gpu_bind_slab(gpu, m, s, params, ranges);
         int32_t rows = gpu->layout.slabs[s].rows;
         gpu_dispatch(gpu, program, params, ranges, gpu_groups(rows, many ? 64 : 8),
-                     many ? gpu_groups(n, 64) : 1);
+                     many ? gpu_groups(n, 64) : 1, 1);
     }
 }
 
@@ -395,8 +410,8 @@ static void gpu_run_embed(ch_gpu *gpu, const gpu_call *call, const gpu_step *ste
     params[2] = (uint32_t)m->k;
     for (int32_t s = m->first_slab; s < m->first_slab + m->slabs; s++) {
         gpu_bind_slab(gpu, m, s, params, ranges);
-        gpu_dispatch(gpu, call->program[0], params, ranges, gpu_groups((m->k + 7) / 8, 128),
-                     (uint32_t)step->n);
+        gpu_dispatch(gpu, call->program[GPU_ONE], params, ranges, gpu_groups((m->k + 7) / 8, 128),
+                     (uint32_t)step->n, 1);
     }
 }
 
@@ -409,7 +424,7 @@ static void gpu_run_norm(ch_gpu *gpu, const gpu_call *call, const gpu_step *step
     memset(ranges, 0, sizeof ranges);
     ranges[2] = ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
     memcpy(&params[4], &gpu->args.weights->hp.rms_eps, sizeof(float));
-    gpu_dispatch(gpu, call->program[0], params, ranges, (uint32_t)n, 1);
+    gpu_dispatch(gpu, call->program[GPU_ONE], params, ranges, (uint32_t)n, 1, 1);
 }
 
 // The caches of KV heads from `head` on, as many as are bound at once.
@@ -453,30 +468,67 @@ static void gpu_run_rope(ch_gpu *gpu, const gpu_call *call, const gpu_step *step
                                                0,
                                                table + CH_GLES_ROPE_STEP * 2 * (uint32_t)pairs};
         memcpy(&params[14], &scale, sizeof scale);
-        gpu_dispatch(gpu, call->program[0], params, ranges,
+        gpu_dispatch(gpu, call->program[GPU_ONE], params, ranges,
                      gpu_groups((int64_t)(heads + kv) * half + (int64_t)kv * value_half, 128),
-                     (uint32_t)step->n);
+                     (uint32_t)step->n, 1);
     }
+}
+
+// The parameters of attention, whose work groups take `part` positions each.
+static void gpu_attention_params(const ch_gpu *gpu, const gpu_call *call, const gpu_step *step,
+                                 int32_t part, int32_t first, uint32_t *params) {
+    const ch_hparams *hp = &gpu->args.weights->hp;
+    const ch_plan *plan = gpu->args.plan;
+    uint32_t pairs = (uint32_t)hp->rope_dims / 2, table = gpu_float_at(plan->graph.rope_table);
+    float scale = 1.0f / sqrtf((float)hp->key_dim);
+    const uint32_t values[] = {call->in,
+                               call->out[0] * 2, // in vec2s
+                               (uint32_t)hp->heads,
+                               (uint32_t)(hp->heads / hp->kv_heads),
+                               (uint32_t)step->position,
+                               (uint32_t)step->n,
+                               (uint32_t)plan->capacity,
+                               (uint32_t)first,
+                               (uint32_t)ch_ceil_div(step->position + 1, part),
+                               (uint32_t)part,
+                               gpu_float_at(gpu->parts_at) / 2,
+                               pairs,
+                               call->in2,
+                               call->in3,
+                               table,
+                               table + CH_GLES_ROPE_STEP * 2 * pairs};
+    memcpy(params, values, sizeof values);
+    memcpy(&params[16], &scale, sizeof scale);
+}
+
+// Positions that a work group takes: for one token they are shared, at most as many ways as there
+// is room for.
+static int32_t gpu_attention_part(const ch_gpu *gpu, const gpu_step *step) {
+    int32_t all = gpu->args.plan->capacity, end = step->position + 1;
+    if (step->n > 1 || end <= 2 * CH_GPU_PART) return all;
+    return CH_MAX(CH_GPU_PART,
+                  (int32_t)ch_round_up((size_t)ch_ceil_div(end, CH_GPU_PARTS), CH_KV_CHUNK));
 }
 
 static void gpu_run_attention(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
     const ch_hparams *hp = &gpu->args.weights->hp;
-    int32_t shared_by = hp->heads / hp->kv_heads, rows = gpu_attention_rows(hp, step->n == 1);
+    int32_t rows = gpu_attention_rows(hp, step->n == 1), part = gpu_attention_part(gpu, step);
+    uint32_t params[CH_GLES_PARAMS * 4] = {0};
+    ch_gles_range ranges[4];
     for (int32_t first = 0; first < hp->kv_heads; first += gpu->window) {
-        ch_gles_range ranges[4];
         int32_t kv = gpu_bind_cache(gpu, gpu->args.ops[call->op].block, first, ranges);
         ranges[2] = ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
-        uint32_t params[CH_GLES_PARAMS * 4] = {call->in,
-                                               call->out[0] * 2, // in vec2s
-                                               (uint32_t)hp->heads,
-                                               (uint32_t)shared_by,
-                                               (uint32_t)step->position,
-                                               (uint32_t)step->n,
-                                               (uint32_t)gpu->args.plan->capacity,
-                                               (uint32_t)first};
-        gpu_dispatch(gpu, call->program[step->n > 1], params, ranges, (uint32_t)kv,
-                     gpu_groups((int64_t)step->n * shared_by, rows));
+        gpu_attention_params(gpu, call, step, part, first, params);
+        gpu_dispatch(gpu, call->program[GPU_ONE], params, ranges, (uint32_t)kv,
+                     gpu_groups((int64_t)step->n * (hp->heads / hp->kv_heads), rows),
+                     step->n > 1 ? 1 : params[8]);
     }
+    if (step->n > 1 || params[8] == 1) return;
+    const uint32_t combine[CH_GLES_PARAMS * 4] = {params[10], params[1],
+                                                  (uint32_t)hp->value_dim / 2, params[8]};
+    ranges[0] = ranges[1] = gpu_range(0, 0, 0);
+    CH_GL(&gpu->gles, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
+    gpu_dispatch(gpu, gpu->combine, combine, ranges, (uint32_t)hp->heads, 1, 1);
 }
 
 static void gpu_run_glu(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
@@ -485,7 +537,8 @@ static void gpu_run_glu(ch_gpu *gpu, const gpu_call *call, const gpu_step *step)
     ch_gles_range ranges[4];
     memset(ranges, 0, sizeof ranges);
     ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
-    gpu_dispatch(gpu, call->program[0], params, ranges, gpu_groups(quads, 128), (uint32_t)step->n);
+    gpu_dispatch(gpu, call->program[GPU_ONE], params, ranges, gpu_groups(quads, 128),
+                 (uint32_t)step->n, 1);
 }
 
 static void gpu_run_call(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
@@ -518,13 +571,13 @@ static void gpu_run_call(ch_gpu *gpu, const gpu_call *call, const gpu_step *step
 // prefill, and what was sent so far is then done.
 static bool gpu_walk(ch_gpu *gpu, const gpu_step *step, int32_t done, int32_t total) {
     const chord_session_desc *desc = gpu->args.desc;
-    int32_t walk = step->n > CH_MATVEC_COLUMNS ? GPU_MANY : GPU_FEW;
+    int32_t walk = gpu_walk_of(step->n);
     for (int32_t i = 0; i < gpu->call_count[walk]; i++) {
         const gpu_call *call = &gpu->calls[walk][i];
         const ch_op *op = &gpu->args.ops[call->op];
         if (call->wanted_only && step->wanted == 0) continue;
         gpu_run_call(gpu, call, step);
-        if (op->place != CH_PLACE_FFN_DOWN || walk == GPU_FEW || !desc->on_progress) continue;
+        if (op->place != CH_PLACE_FFN_DOWN || walk != GPU_MANY || !desc->on_progress) continue;
         CH_GL(&gpu->gles, Finish, ());
         int64_t part = (int64_t)step->n * (op->block + 1) / gpu->args.weights->hp.blocks;
         if (desc->on_progress(desc->user, done + (int32_t)part, total)) return false;
@@ -609,6 +662,7 @@ static chord_result gpu_buffers(ch_gpu *gpu, chord_error *error) {
     const chord_region *r = plan->table.device_regions;
     const chord_region *first = &r[CH_DEVICE_CONSTANTS], *last = &r[CH_DEVICE_LOGITS];
     gpu->act_bytes = last->offset + last->bytes - first->offset;
+    gpu->parts_at = r[CH_DEVICE_PARTS].offset - first->offset;
     uint64_t most = gpu->gles.info.block_bytes;
     if (gpu->act_bytes > most)
         return ch_fail(error, CHORD_ERROR_MEMORY,
@@ -678,6 +732,8 @@ static chord_result gpu_prepare(ch_gpu *gpu, chord_error *error) {
     if (result) return result;
     for (int32_t walk = 0; walk < GPU_WALKS; walk++)
         if (!gpu_make_calls(gpu, walk, error)) return CHORD_ERROR_UNSUPPORTED;
+    gpu->combine = gpu_program_of(gpu, CH_SHADER_COMBINE, CH_TYPE_COUNT, 0, 0, error);
+    if (gpu->combine < 0) return CHORD_ERROR_UNSUPPORTED;
     result =
         ch_gles_upload(&gpu->gles, &gpu->layout, gpu->args.file, gpu->weights, gpu->act,
                        desc->on_progress ? gpu_on_upload : NULL, (void *)(uintptr_t)desc, error);

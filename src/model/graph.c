@@ -142,6 +142,10 @@ static void graph_attention(graph_builder *g) {
     op->kernel = graph_kernel(g, CH_FAMILY_ATTENTION, (int32_t)g->config->kv);
     op->in = graph_buffer(g, CH_BUFFER_Q);
     op->out = graph_buffer(g, CH_BUFFER_ATTN);
+    if (g->config->gpu) { // which may rotate on the way
+        op->in2 = graph_buffer(g, CH_BUFFER_K);
+        op->in3 = graph_buffer(g, CH_BUFFER_V);
+    }
     op->k = hp->heads * hp->value_dim;
     op->barrier = true;
 

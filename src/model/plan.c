@@ -20,8 +20,8 @@ static const char *const region_names[CH_REGION_COUNT] = {
     "activations", "keys",  "values", "device",
 };
 static const char *const device_region_names[CH_DEVICE_COUNT] = {
-    "weights", "constants", "rope tables", "activations", "logits",
-    "tokens",  "read-back", "keys",        "values",
+    "weights", "constants", "rope tables", "activations", "attention parts",
+    "logits",  "tokens",    "read-back",   "keys",        "values",
 };
 CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS, "the public table must hold every region");
 
@@ -107,6 +107,10 @@ static bool plan_device(const ch_weights *weights, const ch_engine_sizes *sizes,
     bytes[CH_DEVICE_ROPE] =
         (uint64_t)(64 + plan->capacity / 64) * (uint64_t)hp->rope_dims * sizeof(float);
     bytes[CH_DEVICE_ACTIVATIONS] = plan->size.activation_bytes;
+    int32_t parts = CH_MIN(ch_ceil_div(plan->capacity, CH_GPU_PART), CH_GPU_PARTS);
+    bytes[CH_DEVICE_PARTS] = parts < 2 ? 0
+                                       : (uint64_t)parts * (uint64_t)hp->heads *
+                                             (uint64_t)(hp->value_dim + 2) * sizeof(float);
     bytes[CH_DEVICE_LOGITS] = logits * sizeof(float);
     bytes[CH_DEVICE_TOKENS] = (uint64_t)t->batch * sizeof(chord_token);
     bytes[CH_DEVICE_READ_BACK] = logits * sizeof(float);
