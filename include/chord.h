@@ -363,7 +363,9 @@ typedef struct chord_generate_result {
 } chord_generate_result;
 
 // Samples and evaluates token after token from the logits held (so after prompt, eval or sync). The
-// last token sampled is held by the session too. `result` may be NULL.
+// last token sampled is held by the session too. On a GPU the most likely token may be chosen
+// there, and no logits be held while callbacks run; they are when this returns. `result` may be
+// NULL.
 chord_result chord_session_generate(chord_session *session, const chord_generate_desc *desc,
                                     chord_generate_result *result);
 

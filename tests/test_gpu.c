@@ -189,6 +189,34 @@ Test(gpu, drafts_rewinding_and_generating_work_as_on_the_cpu) {
     fixture_close(&f);
 }
 
+// Where the GPU chooses the tokens, the logits of the last one are here in the end.
+Test(gpu, tokens_chosen_on_the_gpu_are_those_of_the_cpu) {
+    skip_without_driver();
+    fixture f;
+    fixture_open(&f, (gb_model){.context = 512, .vocabulary = 5000, .layers = 1});
+    chord_token text[2][300];
+    static float logits[2][5000];
+    for (int i = 0; i < 2; i++) {
+        chord_session_desc desc = {.device = i ? CHORD_DEVICE_CPU : CHORD_DEVICE_GPU_ONLY,
+                                   .kv = CHORD_KV_F32};
+        chord_session *s = open_session(f.model, desc);
+        cr_assert_eq(chord_session_eval(s, (const chord_token[]){3}, 1, 1), CHORD_OK);
+        chord_generate_desc generate = {.max_tokens = 299, .ignore_end = true};
+        cr_assert_eq(chord_session_generate(s, &generate, NULL), CHORD_OK);
+        memcpy(text[i], chord_session_tokens(s, NULL), sizeof text[i]);
+        cr_assert_not_null(chord_session_logits(s, 0));
+        memcpy(logits[i], chord_session_logits(s, 0), sizeof logits[i]);
+        chord_token next = 0, again = 0;
+        cr_expect_eq(chord_session_sample(s, &next), CHORD_OK);
+        cr_expect_eq(chord_session_sample(s, &again), CHORD_OK);
+        cr_expect_eq(next, again);
+        chord_session_close(s);
+    }
+    cr_expect_arr_eq(text[0], text[1], sizeof text[0]);
+    cr_expect_lt(difference(logits[0], logits[1], 5000), 1e-5);
+    fixture_close(&f);
+}
+
 // ---- memory
 
 Test(gpu, the_device_takes_what_the_plan_tells) {

@@ -24,7 +24,8 @@
     X(ROPE, rope)                                                                                  \
     X(ATTENTION, attention)                                                                        \
     X(COMBINE, combine)                                                                            \
-    X(GLU, glu)
+    X(GLU, glu)                                                                                    \
+    X(CHOOSE, choose)
 
 typedef enum ch_shader {
 #define CH_SHADER_ENUM(NAME, name) CH_SHADER_##NAME,

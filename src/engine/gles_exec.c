@@ -47,9 +47,9 @@ struct ch_gpu {
     ch_gles_layout layout;
     GLuint *weights; // [layout.buffer_count]
     GLuint act, tokens, back, keys, values;
-    uint64_t act_bytes, parts_at; // parts_at: in it
+    uint64_t act_bytes, parts_at, choice_at; // the latter two: in it
     gpu_call *calls[GPU_WALKS];
-    int32_t combine; // the program that brings parts of attention together
+    int32_t combine, choose; // programs: of attention's parts, of tokens
     int32_t call_count[GPU_WALKS];
     gpu_program programs[GPU_MAX_PROGRAMS];
     int32_t program_count;
@@ -333,11 +333,6 @@ static bool gpu_make_calls(ch_gpu *gpu, int32_t walk, chord_error *error) {
 
 // ---- dispatches
 
-// What a step is.
-typedef struct gpu_step {
-    int32_t n, position, wanted;
-} gpu_step;
-
 static ch_gles_range gpu_range(GLuint buffer, uint64_t offset, uint64_t bytes) {
     ch_gles_range r;
     r.buffer = bytes ? buffer : 0;
@@ -374,7 +369,7 @@ static void gpu_bind_slab(ch_gpu *gpu, const ch_gles_matrix *m, int32_t s, uint3
     ranges[1] = gpu_range(buffer, slab->side, ch_gles_side_bytes(&row, slab->rows));
 }
 
-static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
+static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     const ch_gles_matrix *m = &gpu->layout.matrices[call->matrix];
     int32_t n = call->wanted_only ? step->wanted : step->n;
     int32_t walk = gpu_walk_of(n), program = call->program[walk];
@@ -400,7 +395,7 @@ static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const gpu_step *s
     }
 }
 
-static void gpu_run_embed(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
+static void gpu_run_embed(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     const ch_gles_matrix *m = &gpu->layout.matrices[call->matrix];
     uint32_t params[CH_GLES_PARAMS * 4] = {0};
     ch_gles_range ranges[4];
@@ -415,7 +410,7 @@ static void gpu_run_embed(ch_gpu *gpu, const gpu_call *call, const gpu_step *ste
     }
 }
 
-static void gpu_run_norm(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
+static void gpu_run_norm(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     int32_t n = call->wanted_only ? step->wanted : step->n;
     uint32_t quads = (uint32_t)call->k / 4;
     uint32_t params[CH_GLES_PARAMS * 4] = {call->in + (uint32_t)(step->n - n) * quads, call->out[0],
@@ -439,7 +434,7 @@ static int32_t gpu_bind_cache(const ch_gpu *gpu, int32_t block, int32_t head,
     return heads;
 }
 
-static void gpu_run_rope(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
+static void gpu_run_rope(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     const ch_hparams *hp = &gpu->args.weights->hp;
     const ch_plan *plan = gpu->args.plan;
     int32_t pairs = hp->rope_dims / 2, half = hp->key_dim / 2, value_half = hp->value_dim / 2;
@@ -475,8 +470,9 @@ static void gpu_run_rope(ch_gpu *gpu, const gpu_call *call, const gpu_step *step
 }
 
 // The parameters of attention, whose work groups take `part` positions each.
-static void gpu_attention_params(const ch_gpu *gpu, const gpu_call *call, const gpu_step *step,
-                                 int32_t part, int32_t first, uint32_t *params) {
+static void gpu_attention_params(const ch_gpu *gpu, const gpu_call *call,
+                                 const ch_gpu_step_args *step, int32_t part, int32_t first,
+                                 uint32_t *params) {
     const ch_hparams *hp = &gpu->args.weights->hp;
     const ch_plan *plan = gpu->args.plan;
     uint32_t pairs = (uint32_t)hp->rope_dims / 2, table = gpu_float_at(plan->graph.rope_table);
@@ -503,14 +499,14 @@ static void gpu_attention_params(const ch_gpu *gpu, const gpu_call *call, const 
 
 // Positions that a work group takes: for one token they are shared, at most as many ways as there
 // is room for.
-static int32_t gpu_attention_part(const ch_gpu *gpu, const gpu_step *step) {
+static int32_t gpu_attention_part(const ch_gpu *gpu, const ch_gpu_step_args *step) {
     int32_t all = gpu->args.plan->capacity, end = step->position + 1;
     if (step->n > 1 || end <= 2 * CH_GPU_PART) return all;
     return CH_MAX(CH_GPU_PART,
                   (int32_t)ch_round_up((size_t)ch_ceil_div(end, CH_GPU_PARTS), CH_KV_CHUNK));
 }
 
-static void gpu_run_attention(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
+static void gpu_run_attention(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     const ch_hparams *hp = &gpu->args.weights->hp;
     int32_t rows = gpu_attention_rows(hp, step->n == 1), part = gpu_attention_part(gpu, step);
     uint32_t params[CH_GLES_PARAMS * 4] = {0};
@@ -531,7 +527,7 @@ static void gpu_run_attention(ch_gpu *gpu, const gpu_call *call, const gpu_step 
     gpu_dispatch(gpu, gpu->combine, combine, ranges, (uint32_t)hp->heads, 1, 1);
 }
 
-static void gpu_run_glu(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
+static void gpu_run_glu(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     uint32_t quads = (uint32_t)call->k / 4;
     uint32_t params[CH_GLES_PARAMS * 4] = {call->in, call->in2, call->out[0], 0, quads};
     ch_gles_range ranges[4];
@@ -541,7 +537,7 @@ static void gpu_run_glu(ch_gpu *gpu, const gpu_call *call, const gpu_step *step)
                  (uint32_t)step->n, 1);
 }
 
-static void gpu_run_call(ch_gpu *gpu, const gpu_call *call, const gpu_step *step) {
+static void gpu_run_call(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     switch ((ch_op_kind)call->kind) {
     case CH_OP_EMBED:
         gpu_run_embed(gpu, call, step);
@@ -569,7 +565,7 @@ static void gpu_run_call(ch_gpu *gpu, const gpu_call *call, const gpu_step *step
 
 // All dispatches of a step. False if on_progress asked to stop: it is asked after each block of a
 // prefill, and what was sent so far is then done.
-static bool gpu_walk(ch_gpu *gpu, const gpu_step *step, int32_t done, int32_t total) {
+static bool gpu_walk(ch_gpu *gpu, const ch_gpu_step_args *step) {
     const chord_session_desc *desc = gpu->args.desc;
     int32_t walk = gpu_walk_of(step->n);
     for (int32_t i = 0; i < gpu->call_count[walk]; i++) {
@@ -580,46 +576,79 @@ static bool gpu_walk(ch_gpu *gpu, const gpu_step *step, int32_t done, int32_t to
         if (op->place != CH_PLACE_FFN_DOWN || walk != GPU_MANY || !desc->on_progress) continue;
         CH_GL(&gpu->gles, Finish, ());
         int64_t part = (int64_t)step->n * (op->block + 1) / gpu->args.weights->hp.blocks;
-        if (desc->on_progress(desc->user, done + (int32_t)part, total)) return false;
+        if (desc->on_progress(desc->user, step->done + (int32_t)part, step->total)) return false;
     }
     return true;
 }
 
-// Through a buffer of its own, so that the driver leaves the activations on the device.
-static bool gpu_read_logits(ch_gpu *gpu, int32_t rows) {
+// Bytes of the buffer of activations, through a buffer of its own, so that the driver leaves the
+// activations on the device.
+static chord_result gpu_read(ch_gpu *gpu, uint64_t at, void *to, size_t bytes, chord_error *error) {
     ch_gles *g = &gpu->gles;
-    size_t bytes = (size_t)rows * (size_t)gpu->args.weights->hp.vocabulary * sizeof(float);
-    if (rows == 0) return true;
     CH_GL(g, MemoryBarrier, (GL_BUFFER_UPDATE_BARRIER_BIT));
     CH_GL(g, BindBuffer, (GL_COPY_READ_BUFFER, gpu->act));
     CH_GL(g, BindBuffer, (GL_COPY_WRITE_BUFFER, gpu->back));
     CH_GL(g, CopyBufferSubData,
-          (GL_COPY_READ_BUFFER, GL_COPY_WRITE_BUFFER, (GLintptr)gpu->args.plan->graph.logits, 0,
-           (GLsizeiptr)bytes));
+          (GL_COPY_READ_BUFFER, GL_COPY_WRITE_BUFFER, (GLintptr)at, 0, (GLsizeiptr)bytes));
     const void *from =
         g->call.gl.MapBufferRange(GL_COPY_WRITE_BUFFER, 0, (GLsizeiptr)bytes, GL_MAP_READ_BIT);
-    if (!from) return false;
-    memcpy(gpu->args.logits, from, bytes);
-    return g->call.gl.UnmapBuffer(GL_COPY_WRITE_BUFFER) == GL_TRUE;
+    if (from) memcpy(to, from, bytes);
+    bool good = from && g->call.gl.UnmapBuffer(GL_COPY_WRITE_BUFFER) == GL_TRUE;
+    chord_result result = ch_gles_check(g, error);
+    if (result || good) return result;
+    return ch_fail(error, CHORD_ERROR_SYSTEM, "%s gives no results back", g->info.name);
 }
 
-CH_FN chord_result ch_gpu_step(ch_gpu *gpu, const chord_token *tokens, int32_t n, int32_t position,
-                               int32_t wanted, int32_t done, int32_t total, chord_error *error) {
+static chord_result gpu_read_rows(ch_gpu *gpu, int32_t rows, chord_error *error) {
+    size_t bytes = (size_t)rows * (size_t)gpu->args.weights->hp.vocabulary * sizeof(float);
+    return gpu_read(gpu, gpu->args.plan->graph.logits, gpu->args.logits, bytes, error);
+}
+
+static chord_result gpu_choose(ch_gpu *gpu, int32_t row, chord_token *choice, chord_error *error) {
+    uint32_t vocabulary = (uint32_t)gpu->args.weights->hp.vocabulary, found[2];
+    uint32_t at = gpu_float_at(gpu->choice_at), last = at + 2 * CH_GPU_CHOOSERS;
+    uint32_t choosers = CH_MIN(gpu_groups(vocabulary, 128), CH_GPU_CHOOSERS);
+    const uint32_t first[CH_GLES_PARAMS * 4] = {
+        gpu_float_at(gpu->args.plan->graph.logits) + (uint32_t)row * vocabulary, vocabulary, at, 0};
+    const uint32_t again[CH_GLES_PARAMS * 4] = {at, choosers, last, 1};
+    ch_gles_range ranges[4];
+    memset(ranges, 0, sizeof ranges);
+    ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
+    gpu_dispatch(gpu, gpu->choose, first, ranges, choosers, 1, 1);
+    CH_GL(&gpu->gles, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
+    gpu_dispatch(gpu, gpu->choose, again, ranges, 1, 1, 1);
+    chord_result result = gpu_read(gpu, (uint64_t)last * sizeof(float), found, sizeof found, error);
+    *choice = (chord_token)CH_MIN(found[1], vocabulary - 1);
+    return result;
+}
+
+CH_FN chord_result ch_gpu_step(ch_gpu *gpu, const ch_gpu_step_args *step, chord_error *error) {
     ch_gles *g = &gpu->gles;
-    gpu_step step = {n, position, wanted};
     chord_result result = ch_gles_bind(g, error);
     if (result) return result;
     g->info.dispatches = 0;
     CH_GL(g, BindBuffer, (GL_SHADER_STORAGE_BUFFER, gpu->tokens));
     CH_GL(g, BufferSubData,
-          (GL_SHADER_STORAGE_BUFFER, 0, (GLsizeiptr)((size_t)n * sizeof *tokens), tokens));
-    bool whole = gpu_walk(gpu, &step, done, total), read = !whole || gpu_read_logits(gpu, wanted);
-    result = ch_gles_check(g, error);
+          (GL_SHADER_STORAGE_BUFFER, 0, (GLsizeiptr)((size_t)step->n * sizeof *step->tokens),
+           step->tokens));
+    if (!gpu_walk(gpu, step))
+        result = ch_fail(error, CHORD_ERROR_STOPPED, "stopped within a step");
+    else if (step->wanted > 0 && step->choice)
+        result = gpu_choose(gpu, step->wanted - 1, step->choice, error);
+    else if (step->wanted > 0)
+        result = gpu_read_rows(gpu, step->wanted, error);
+    else
+        result = ch_gles_check(g, error);
     ch_gles_unbind(g);
+    return result;
+}
+
+CH_FN chord_result ch_gpu_read_logits(ch_gpu *gpu, int32_t rows, chord_error *error) {
+    chord_result result = ch_gles_bind(&gpu->gles, error);
     if (result) return result;
-    if (!whole) return ch_fail(error, CHORD_ERROR_STOPPED, "stopped within a step");
-    return read ? CHORD_OK
-                : ch_fail(error, CHORD_ERROR_SYSTEM, "%s gives no logits back", g->info.name);
+    result = gpu_read_rows(gpu, rows, error);
+    ch_gles_unbind(&gpu->gles);
+    return result;
 }
 
 // ---- opening
@@ -663,6 +692,7 @@ static chord_result gpu_buffers(ch_gpu *gpu, chord_error *error) {
     const chord_region *first = &r[CH_DEVICE_CONSTANTS], *last = &r[CH_DEVICE_LOGITS];
     gpu->act_bytes = last->offset + last->bytes - first->offset;
     gpu->parts_at = r[CH_DEVICE_PARTS].offset - first->offset;
+    gpu->choice_at = r[CH_DEVICE_CHOICE].offset - first->offset;
     uint64_t most = gpu->gles.info.block_bytes;
     if (gpu->act_bytes > most)
         return ch_fail(error, CHORD_ERROR_MEMORY,
@@ -733,7 +763,8 @@ static chord_result gpu_prepare(ch_gpu *gpu, chord_error *error) {
     for (int32_t walk = 0; walk < GPU_WALKS; walk++)
         if (!gpu_make_calls(gpu, walk, error)) return CHORD_ERROR_UNSUPPORTED;
     gpu->combine = gpu_program_of(gpu, CH_SHADER_COMBINE, CH_TYPE_COUNT, 0, 0, error);
-    if (gpu->combine < 0) return CHORD_ERROR_UNSUPPORTED;
+    gpu->choose = gpu_program_of(gpu, CH_SHADER_CHOOSE, CH_TYPE_COUNT, 0, 0, error);
+    if (gpu->combine < 0 || gpu->choose < 0) return CHORD_ERROR_UNSUPPORTED;
     result =
         ch_gles_upload(&gpu->gles, &gpu->layout, gpu->args.file, gpu->weights, gpu->act,
                        desc->on_progress ? gpu_on_upload : NULL, (void *)(uintptr_t)desc, error);
@@ -791,9 +822,15 @@ CH_FN void ch_gpu_close(ch_gpu *gpu) {
     (void)gpu;
 }
 
-CH_FN chord_result ch_gpu_step(ch_gpu *gpu, const chord_token *tokens, int32_t n, int32_t position,
-                               int32_t wanted, int32_t done, int32_t total, chord_error *error) {
-    (void)gpu, (void)tokens, (void)n, (void)position, (void)wanted, (void)done, (void)total;
+CH_FN chord_result ch_gpu_step(ch_gpu *gpu, const ch_gpu_step_args *step, chord_error *error) {
+    (void)gpu;
+    (void)step;
+    return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "this build of chord has no GPU path");
+}
+
+CH_FN chord_result ch_gpu_read_logits(ch_gpu *gpu, int32_t rows, chord_error *error) {
+    (void)gpu;
+    (void)rows;
     return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "this build of chord has no GPU path");
 }
 

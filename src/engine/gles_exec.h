@@ -40,11 +40,20 @@ typedef struct ch_gpu_args {
 CH_FN chord_result ch_gpu_open(ch_gpu *gpu, const ch_gpu_args *args, chord_error *error);
 CH_FN void ch_gpu_close(ch_gpu *gpu);
 
-// Evaluates n tokens at `position`; the logits of the last `wanted` are where open was told.
-// Errors: STOPPED (done and total are what on_progress is told), SYSTEM (the device is lost, or
-// failed).
-CH_FN chord_result ch_gpu_step(ch_gpu *gpu, const chord_token *tokens, int32_t n, int32_t position,
-                               int32_t wanted, int32_t done, int32_t total, chord_error *error);
+// A step: n tokens at `position`, of the last `wanted` of which there are logits then. They are
+// read to where open was told, or, if `choice` is not NULL, stay on the device, and the most likely
+// token after the last comes instead. `done` and `total` are what on_progress is told.
+typedef struct ch_gpu_step_args {
+    const chord_token *tokens;
+    int32_t n, position, wanted, done, total;
+    chord_token *choice;
+} ch_gpu_step_args;
+
+// Errors: STOPPED, SYSTEM (the device is lost, or failed).
+CH_FN chord_result ch_gpu_step(ch_gpu *gpu, const ch_gpu_step_args *args, chord_error *error);
+
+// Reads the first `rows` of the logits of the last step, which stayed on the device. SYSTEM.
+CH_FN chord_result ch_gpu_read_logits(ch_gpu *gpu, int32_t rows, chord_error *error);
 
 CH_FN const chord_device_info *ch_gpu_info(const ch_gpu *gpu);
 

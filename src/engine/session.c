@@ -16,6 +16,8 @@ struct chord_session {
     ch_exec exec;
     ch_gpu *gpu;          // NULL: on the CPU
     ch_arena spare;       // of the CPU, where the GPU failed
+    bool choosing;        // the GPU is to choose the next token; its logits stay there
+    chord_token chosen;   // by it; -1: none
     char cpu_reason[256]; // why, where a GPU was asked for
     chord_session_desc desc;
     chord_token *tokens; // [context]
@@ -136,6 +138,7 @@ static void session_bind(chord_session *s, const chord_session_desc *desc) {
     ch_random_seed(&s->random, desc->sampler.seed);
     s->desc = *desc;
     session_bind_exec(s, &s->arena);
+    s->chosen = -1;
     s->stats.logits_hash = 14695981039346656037u; // FNV offset basis
 }
 
@@ -301,9 +304,17 @@ static chord_result session_move_to_cpu(chord_session *s) {
 
 // A step on the GPU; on the CPU if that fails, and may.
 static chord_result session_step_gpu(chord_session *s, int32_t n, int32_t wanted) {
-    chord_result result = ch_gpu_step(s->gpu, s->tokens + s->count, n, s->count, wanted,
-                                      s->exec.done, s->exec.total, &s->error);
+    ch_gpu_step_args args;
+    args.tokens = s->tokens + s->count;
+    args.n = n;
+    args.position = s->count;
+    args.wanted = wanted;
+    args.done = s->exec.done;
+    args.total = s->exec.total;
+    args.choice = s->choosing ? &s->chosen : NULL;
+    chord_result result = ch_gpu_step(s->gpu, &args, &s->error);
     if (!session_falls_back(&s->desc, result)) return result;
+    s->chosen = -1;
     result = session_move_to_cpu(s);
     if (result) return result;
     s->exec.tokens = s->tokens + s->count;
@@ -322,13 +333,14 @@ static chord_result session_step(chord_session *s, int32_t n, int32_t wanted, do
     s->exec.position = s->count;
     s->exec.wanted = wanted;
     chord_result result = CHORD_OK;
+    s->chosen = -1;
     if (s->gpu)
         result = session_step_gpu(s, n, wanted);
     else if (!ch_exec_step(&s->exec))
         result = ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped within a step");
     if (result) return result;
     s->count += n;
-    s->rows = wanted;
+    s->rows = s->chosen < 0 ? wanted : 0; // or the logits stay on the GPU
     *seconds += ch_os_seconds() - start;
     if (s->hash_on && wanted > 0) session_hash_logits(s);
     return CHORD_OK;
@@ -391,6 +403,7 @@ chord_result chord_session_rewind(chord_session *s, int32_t n) {
                        (int)s->count);
     s->count = n;
     s->rows = 0;
+    s->chosen = -1;
     s->pending = 0;
     return CHORD_OK;
 }
@@ -459,6 +472,10 @@ chord_result chord_session_set_sampler(chord_session *s, const chord_sampler *sa
 
 chord_result chord_session_sample(chord_session *s, chord_token *token) {
     if (!token) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "token is NULL");
+    if (s->chosen >= 0) {
+        *token = s->chosen;
+        return CHORD_OK;
+    }
     const float *logits = chord_session_logits(s, s->rows - 1);
     if (!logits)
         return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
@@ -596,6 +613,29 @@ static chord_result session_next(chord_session *s, session_run *run) {
     return CHORD_OK;
 }
 
+// Whether the GPU can choose: the most likely token, and nobody looks at the logits.
+static bool session_may_choose(const chord_session *s) {
+    const chord_sampler *p = &s->sampler;
+    return s->gpu && !s->hash_on && p->temperature == 0.0f &&
+           (p->repeat_penalty == 0.0f || p->repeat_penalty == 1.0f);
+}
+
+// Brings the logits of the last token here, if the GPU has kept them.
+static chord_result session_fetch(chord_session *s) {
+    if (s->chosen < 0) return CHORD_OK;
+    s->chosen = -1;
+    chord_result result = ch_gpu_read_logits(s->gpu, 1, &s->error);
+    if (!result) {
+        s->rows = 1;
+        return CHORD_OK;
+    }
+    if (!session_falls_back(&s->desc, result)) return result;
+    s->count--; // the last one is evaluated again, for its logits
+    result = session_move_to_cpu(s);
+    double unused = 0;
+    return result ? result : session_step(s, 1, 1, &unused);
+}
+
 // Writes the token, evaluates it with a guess of what follows, and goes on for as long as the guess
 // is right.
 static chord_result session_advance(chord_session *s, session_run *run) {
@@ -608,10 +648,12 @@ static chord_result session_advance(chord_session *s, session_run *run) {
     run->result->tokens++;
     int stop = session_write(s, run->desc, run->token);
     s->tokens[s->count] = run->token;
+    s->choosing = guessed == 0 && session_may_choose(s);
     chord_result result = session_decode(s, 1 + guessed);
+    s->choosing = false;
     if (result) return result;
     s->count -= guessed;
-    s->rows = 1;
+    if (s->chosen < 0) s->rows = 1;
     if (!stop) result = session_next(s, run);
     while (!stop && !result && !run->done && right < guessed && run->token == s->tokens[s->count]) {
         right++;
@@ -642,6 +684,7 @@ chord_result chord_session_generate(chord_session *s, const chord_generate_desc 
     run.result = result;
     chord_result failed = session_next(s, &run);
     while (!failed && !run.done) failed = session_advance(s, &run);
+    if (!failed) failed = session_fetch(s);
     if (failed) return failed;
     bool ended = result->finish == CHORD_FINISH_END || result->finish == CHORD_FINISH_CONTEXT;
     if (ended && session_emit(s, desc, true)) result->finish = CHORD_FINISH_STOPPED;

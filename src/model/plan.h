@@ -32,7 +32,8 @@ typedef enum ch_region {
 
 // Work groups of the GPU share the positions of a token's attention, this many each, at most so
 // many of them.
-enum { CH_GPU_PART = 128, CH_GPU_PARTS = 64 };
+// And so many choose a token.
+enum { CH_GPU_PART = 128, CH_GPU_PARTS = 64, CH_GPU_CHOOSERS = 64 };
 
 // What is taken on a GPU. From the constants to the logits it is one buffer.
 typedef enum ch_device_region {
@@ -40,7 +41,8 @@ typedef enum ch_device_region {
     CH_DEVICE_CONSTANTS, // norms and biases
     CH_DEVICE_ROPE,      // cosines and sines of 0..63 and of every 64th position
     CH_DEVICE_ACTIVATIONS,
-    CH_DEVICE_PARTS, // attention's results where work groups share the positions
+    CH_DEVICE_PARTS,  // attention's results where work groups share the positions
+    CH_DEVICE_CHOICE, // the most likely tokens of shares of the logits, and of all of them
     CH_DEVICE_LOGITS,
     CH_DEVICE_TOKENS,
     CH_DEVICE_READ_BACK, // where logits wait for the CPU
