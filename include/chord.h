@@ -252,6 +252,9 @@ typedef struct chord_session_desc {
     int32_t gpu;       // with device: which one, as chord_get_device counts, plus 1; 0: the first
                        // that serves
     bool gpu_minimums; // with device: use no more than the least limits of OpenGL ES 3.1, for tests
+    const char
+        *cache; // with device: a folder that is there, where compiled shaders are kept for the
+                // next time; NULL: none. What is wrong in it is left out and written anew
     chord_sampler sampler;
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
                   // chord's own

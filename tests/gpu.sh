@@ -43,6 +43,36 @@ else
     fail a_gpu_that_is_not_there_is_refused "$(cat "$work/err")"
 fi
 
+# ---- compiled shaders that are kept
+
+export XDG_CACHE_HOME="$work/cache"
+mkdir "$XDG_CACHE_HOME"
+same gpu_writes_it_while_it_keeps_its_shaders --device gpu-only
+kept=$(ls "$XDG_CACHE_HOME/chord" 2> /dev/null | wc -l)
+if [ "$kept" = 0 ]; then
+    echo "skip kept shaders: the driver gives none"
+else
+    same gpu_writes_it_with_kept_shaders --device gpu-only
+    for file in "$XDG_CACHE_HOME"/chord/*; do printf 'broken' > "$file"; done
+    same gpu_writes_it_with_broken_shaders --device gpu-only
+    if grep -q '^broken$' "$XDG_CACHE_HOME"/chord/*; then
+        fail broken_shaders_are_written_anew
+    else
+        pass broken_shaders_are_written_anew
+    fi
+    for file in "$XDG_CACHE_HOME"/chord/*; do # a byte in the middle of the driver's
+        printf 'x' | dd of="$file" bs=1 seek=200 conv=notrunc 2> /dev/null
+    done
+    same gpu_writes_it_with_changed_shaders --device gpu-only
+    for file in "$XDG_CACHE_HOME"/chord/*; do : > "$file"; done
+    same gpu_writes_it_with_empty_shaders --device gpu-only
+    if [ "$(id -u)" != 0 ]; then
+        chmod 500 "$XDG_CACHE_HOME/chord"
+        same gpu_writes_it_where_nothing_can_be_kept --device gpu-only
+        chmod 700 "$XDG_CACHE_HOME/chord"
+    fi
+fi
+
 # ---- reference data
 
 check=../shared/check/golden.py

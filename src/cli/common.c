@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,6 +67,23 @@ static int common_on_progress(void *user, int32_t done, int32_t total) {
     return cli_interrupted();
 }
 
+// The folder where compiled shaders are kept, made if it is not there: $XDG_CACHE_HOME/chord or
+// ~/.cache/chord; NULL: it cannot be.
+static const char *common_cache(void) {
+    static char path[900];
+    const char *home = getenv("XDG_CACHE_HOME"), *below = "";
+    if (!home || home[0] != '/') {
+        home = getenv("HOME");
+        below = "/.cache";
+    }
+    if (!home || home[0] != '/' || strlen(home) > sizeof path - 32) return NULL;
+    snprintf(path, sizeof path, "%s%s", home, below);
+    mkdir(path, 0700);
+    strcat(path, "/chord");
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) return path;
+    return NULL;
+}
+
 void cli_session_desc(const cli_settings *settings, chord_session_desc *desc) {
     memset(desc, 0, sizeof *desc);
     desc->context = settings->context;
@@ -79,6 +97,7 @@ void cli_session_desc(const cli_settings *settings, chord_session_desc *desc) {
                                            : CHORD_DEVICE_CPU;
     desc->gpu = settings->gpu;
     desc->gpu_minimums = settings->gpu_minimums;
+    if (desc->device != CHORD_DEVICE_CPU) desc->cache = common_cache();
     desc->on_progress = common_on_progress;
 }
 

@@ -223,25 +223,30 @@ static void gles_first_line(char *log) {
     log[strcspn(log, "\r\n")] = 0;
 }
 
-static chord_result gles_compile(ch_gles *g, GLuint shader, ch_shader which, const char *defines,
-                                 chord_error *error) {
-    static const char *const names[CH_SHADER_COUNT] = {
-#define GLES_SHADER_NAME(NAME, name) #name,
-        CH_SHADERS(GLES_SHADER_NAME)
-#undef GLES_SHADER_NAME
-    };
-    static const char head[] = "#version 310 es\n"
-                               "precision highp float;\n"
-                               "precision highp int;\n";
+// The text of a program, as the parts that glShaderSource takes.
+typedef struct gles_source {
+    const GLchar *parts[GLES_MAX_LINES];
+    int32_t count;
+} gles_source;
+
+static const char gles_head[] = "#version 310 es\n"
+                                "precision highp float;\n"
+                                "precision highp int;\n";
+
+static bool gles_read_source(ch_shader which, const char *defines, gles_source *source) {
     int32_t count = 0;
     const char *const *lines = ch_gles_shader_lines(which, &count);
-    const GLchar *parts[GLES_MAX_LINES];
-    if (count + 2 > GLES_MAX_LINES)
-        return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "the shader %s is too long", names[which]);
-    parts[0] = head;
-    parts[1] = defines;
-    for (int32_t i = 0; i < count; i++) parts[i + 2] = lines[i];
-    g->call.gl.ShaderSource(shader, count + 2, parts, NULL);
+    if (count == 0 || count + 2 > GLES_MAX_LINES) return false;
+    source->parts[0] = gles_head;
+    source->parts[1] = defines;
+    for (int32_t i = 0; i < count; i++) source->parts[i + 2] = lines[i];
+    source->count = count + 2;
+    return true;
+}
+
+static chord_result gles_compile(ch_gles *g, GLuint shader, const char *name,
+                                 const gles_source *source, chord_error *error) {
+    g->call.gl.ShaderSource(shader, source->count, source->parts, NULL);
     g->call.gl.CompileShader(shader);
     GLint good = 0;
     g->call.gl.GetShaderiv(shader, GL_COMPILE_STATUS, &good);
@@ -250,33 +255,134 @@ static chord_result gles_compile(ch_gles *g, GLuint shader, ch_shader which, con
     g->call.gl.GetShaderInfoLog(shader, sizeof log, NULL, log);
     gles_first_line(log);
     return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "%.40s does not compile the shader %s: %s",
-                   g->info.name, names[which], log);
+                   g->info.name, name, log);
+}
+
+static bool gles_linked(ch_gles *g, GLuint program) {
+    GLint good = 0;
+    g->call.gl.GetProgramiv(program, GL_LINK_STATUS, &good);
+    return good != 0;
+}
+
+static chord_result gles_build(ch_gles *g, GLuint program, const char *name,
+                               const gles_source *source, chord_error *error) {
+    GLuint shader = g->call.gl.CreateShader(GL_COMPUTE_SHADER);
+    if (!shader)
+        return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "%s has no compute shaders", g->info.name);
+    chord_result result = gles_compile(g, shader, name, source, error);
+    if (!result) {
+        CH_GL(g, AttachShader, (program, shader));
+        if (g->cache) CH_GL(g, ProgramParameteri, (program, GL_PROGRAM_BINARY_RETRIEVABLE_HINT, 1));
+        g->call.gl.LinkProgram(program);
+        if (!gles_linked(g, program)) {
+            char log[160] = "";
+            g->call.gl.GetProgramInfoLog(program, sizeof log, NULL, log);
+            gles_first_line(log);
+            result = ch_fail(error, CHORD_ERROR_UNSUPPORTED,
+                             "%.40s does not link the shader %s: %s", g->info.name, name, log);
+        }
+    }
+    g->call.gl.DeleteShader(shader); // it lives as long as a program that it is attached to
+    return result;
+}
+
+// ---- compiled programs, in files
+
+// A file: this, then the driver's bytes. Its name is the key, a hash of all that the program
+// follows from.
+typedef struct gles_kept {
+    char magic[8];
+    uint64_t key, check; // check: a hash of the driver's bytes
+    uint32_t format, bytes;
+} gles_kept;
+
+CH_STATIC_ASSERT(sizeof(gles_kept) == 32, "compiled programs are kept in files");
+
+// FNV-1a, 64 bits, going on from `hash`.
+static uint64_t gles_hash(uint64_t hash, const void *data, size_t bytes) {
+    const uint8_t *p = (const uint8_t *)data;
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ p[i]) * 1099511628211u;
+    return hash;
+}
+
+static uint64_t gles_key(const ch_gles *g, const gles_source *source) {
+    uint64_t hash = 14695981039346656037u;
+    const char *words[] = {CHORD_VERSION, g->info.name, g->info.version};
+    for (size_t i = 0; i < CH_COUNT(words); i++)
+        hash = gles_hash(hash, words[i], strlen(words[i]) + 1);
+    for (int32_t i = 0; i < source->count; i++)
+        hash = gles_hash(hash, source->parts[i], strlen(source->parts[i]));
+    return hash;
+}
+
+static bool gles_kept_path(const ch_gles *g, uint64_t key, char *path, size_t capacity) {
+    int n = snprintf(path, capacity, "%s/%016llx.program", g->cache, (unsigned long long)key);
+    return n > 0 && (size_t)n < capacity;
+}
+
+// False if there is none, or if it is not as it was written, or if the driver does not take it.
+static bool gles_restore(ch_gles *g, uint64_t key, GLuint program) {
+    char path[1024];
+    ch_os_map map;
+    gles_kept kept;
+    if (!gles_kept_path(g, key, path, sizeof path) || ch_os_map_file(path, &map)) return false;
+    bool good = map.bytes >= sizeof kept;
+    if (good) {
+        const uint8_t *data = map.data + sizeof kept;
+        memcpy(&kept, map.data, sizeof kept);
+        good = memcmp(kept.magic, "CHORDGL1", 8) == 0 && kept.key == key &&
+               kept.bytes == map.bytes - sizeof kept &&
+               kept.check == gles_hash(kept.key, data, kept.bytes);
+        if (good) g->call.gl.ProgramBinary(program, kept.format, data, (GLsizei)kept.bytes);
+        if (good) good = g->call.gl.GetError() == GL_NO_ERROR && gles_linked(g, program);
+    }
+    ch_os_unmap_file(&map);
+    return good;
+}
+
+// As far as the driver and the folder allow; nobody is told if they do not.
+static void gles_keep(ch_gles *g, uint64_t key, GLuint program) {
+    char path[1024];
+    GLint bytes = 0;
+    GLsizei written = 0;
+    GLenum format = 0;
+    gles_kept kept;
+    g->call.gl.GetProgramiv(program, GL_PROGRAM_BINARY_LENGTH, &bytes);
+    void *data = bytes > 0 ? ch_os_memory_take((size_t)bytes) : NULL;
+    if (!data) return;
+    g->call.gl.GetProgramBinary(program, bytes, &written, &format, data);
+    if (g->call.gl.GetError() == GL_NO_ERROR && written > 0 &&
+        gles_kept_path(g, key, path, sizeof path)) {
+        memcpy(kept.magic, "CHORDGL1", 8);
+        kept.key = key;
+        kept.check = gles_hash(key, data, (size_t)written);
+        kept.format = format;
+        kept.bytes = (uint32_t)written;
+        ch_os_write_file(path, &kept, sizeof kept, data, kept.bytes);
+    }
+    ch_os_memory_release(data, (size_t)bytes);
 }
 
 CH_FN chord_result ch_gles_program_open(ch_gles *g, ch_shader which, const char *defines,
                                         GLuint *program, chord_error *error) {
+    static const char *const names[CH_SHADER_COUNT] = {
+#define GLES_SHADER_NAME(NAME, name) #name,
+        CH_SHADERS(GLES_SHADER_NAME)
+#undef GLES_SHADER_NAME
+    };
     *program = 0;
-    GLuint shader = g->call.gl.CreateShader(GL_COMPUTE_SHADER);
-    if (!shader)
-        return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "%s has no compute shaders", g->info.name);
-    chord_result result = gles_compile(g, shader, which, defines, error);
-    if (result) {
-        g->call.gl.DeleteShader(shader);
-        return result;
-    }
+    gles_source source;
+    if (!gles_read_source(which, defines, &source))
+        return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "the shader %s is too long", names[which]);
     GLuint made = g->call.gl.CreateProgram();
-    CH_GL(g, AttachShader, (made, shader));
-    g->call.gl.LinkProgram(made);
-    g->call.gl.DeleteShader(shader);
-    GLint good = 0;
-    g->call.gl.GetProgramiv(made, GL_LINK_STATUS, &good);
-    if (!good) {
-        char log[160] = "";
-        g->call.gl.GetProgramInfoLog(made, sizeof log, NULL, log);
-        gles_first_line(log);
-        g->call.gl.DeleteProgram(made);
-        return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "%.40s does not link a shader: %s",
-                       g->info.name, log);
+    uint64_t key = g->cache ? gles_key(g, &source) : 0;
+    if (!g->cache || !gles_restore(g, key, made)) {
+        chord_result result = gles_build(g, made, names[which], &source, error);
+        if (result) {
+            g->call.gl.DeleteProgram(made);
+            return result;
+        }
+        if (g->cache) gles_keep(g, key, made);
     }
     *program = made;
     return CHORD_OK;

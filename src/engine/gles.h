@@ -93,6 +93,9 @@ enum {
     X(PFNGLGETPROGRAMIVPROC, GetProgramiv)                                                         \
     X(PFNGLGETPROGRAMINFOLOGPROC, GetProgramInfoLog)                                               \
     X(PFNGLDELETEPROGRAMPROC, DeleteProgram)                                                       \
+    X(PFNGLPROGRAMPARAMETERIPROC, ProgramParameteri)                                               \
+    X(PFNGLGETPROGRAMBINARYPROC, GetProgramBinary)                                                 \
+    X(PFNGLPROGRAMBINARYPROC, ProgramBinary)                                                       \
     X(PFNGLUSEPROGRAMPROC, UseProgram)                                                             \
     X(PFNGLUNIFORM4UIVPROC, Uniform4uiv)                                                           \
     X(PFNGLDISPATCHCOMPUTEPROC, DispatchCompute)                                                   \
@@ -117,6 +120,7 @@ typedef struct ch_gles {
     EGLContext context, outer; // outer: what was current before ch_gles_bind
     EGLSurface surface;        // EGL_NO_SURFACE where the display does without
     chord_device_info info;
+    const char *cache; // folder of compiled programs, or NULL
     bool lost;
     GLenum error; // the first that glGetError told, and after which call
     const char *error_call;
@@ -149,8 +153,8 @@ CH_FN chord_result ch_gles_check(ch_gles *gles, chord_error *error);
 CH_FN chord_result ch_gles_buffer_open(ch_gles *gles, uint64_t bytes, GLenum usage, GLuint *buffer,
                                        chord_error *error);
 
-// A program of a shader, whose text follows `defines` ("#define NAME VALUE\n"...). UNSUPPORTED with
-// the driver's words.
+// A program of a shader, whose text follows `defines` ("#define NAME VALUE\n"...); from the cache,
+// if it is there. UNSUPPORTED with the driver's words.
 CH_FN chord_result ch_gles_program_open(ch_gles *gles, ch_shader shader, const char *defines,
                                         GLuint *program, chord_error *error);
 

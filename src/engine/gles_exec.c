@@ -790,7 +790,9 @@ CH_FN chord_result ch_gpu_open(ch_gpu *gpu, const ch_gpu_args *args, chord_error
     if (result) return result;
     result = ch_gles_bind(&gpu->gles, error);
     if (!result) {
+        gpu->gles.cache = args->desc->cache;
         result = gpu_prepare(gpu, error);
+        gpu->gles.cache = NULL; // it need not outlive this call
         if (result) gpu_release(gpu);
         ch_gles_unbind(&gpu->gles);
     }
