@@ -404,6 +404,14 @@ typedef struct chord_device_info {
 // Device i, 0 and up; false past the end. Opens it, and looks. The CPU is not counted.
 bool chord_get_device(int32_t i, chord_device_info *info);
 
+typedef struct chord_device_roof {
+    double copy_bytes; // a second, read and written by a copy of 64 MiB
+    double flops;      // a second, of multiply-adds of 32-bit floats, each counted as two
+} chord_device_roof;
+
+// What device i reaches at best, measured in about a second. ARGUMENT, UNSUPPORTED, MEMORY, SYSTEM.
+chord_result chord_measure_device(int32_t i, chord_device_roof *roof, chord_error *error);
+
 // Where a session computes, and what it took there.
 void chord_session_get_device(const chord_session *session, chord_device_info *info);
 
@@ -419,11 +427,17 @@ typedef struct chord_op_info {
     uint64_t bytes_per_position;
     uint64_t flops, flops_per_position; // a multiply-add counts as two
     bool barrier;                       // lanes wait for each other after it
+    double seconds; // on a GPU that was asked by chord_session_time_ops: of the last step; 0: it
+                    // was done on the way of another op
 } chord_op_info;
 
 // Op i of the session's graph; ARGUMENT past its end.
 int32_t chord_session_op_count(const chord_session *session);
 chord_result chord_session_get_op(const chord_session *session, int32_t i, chord_op_info *info);
+
+// From now on, steps on a GPU measure the device's time of each op, one after the other; they take
+// longer in all. False if the device cannot, and on the CPU.
+bool chord_session_time_ops(chord_session *session, bool on);
 
 typedef struct chord_kernel_info {
     const char *name;   // "matvec_q4_0__avx512"

@@ -43,6 +43,28 @@ else
     fail a_gpu_that_is_not_there_is_refused "$(cat "$work/err")"
 fi
 
+# ---- figures
+
+# figure NAME PATTERN COMMAND...: the command's output has a line like that.
+figure() {
+    name=$1 pattern=$2
+    shift 2
+    if "$CHORD" "$@" > "$work/out" 2> "$work/err" && grep -Eq "$pattern" "$work/out"; then
+        pass "$name"
+    else
+        fail "$name" "$(cat "$work/err")" "$(head -n 5 "$work/out")"
+    fi
+}
+figure devices_are_measured 'copies at [1-9][0-9.]* GB/s, computes at [1-9]' devices --measure
+figure ops_are_timed 'matvec__gles .* [1-9][0-9.]* us' graph -m "$MODEL" --device gpu-only --time
+figure the_plan_tells_device_bytes '^total on the GPU  *[1-9]' plan -m "$MODEL" --device gpu
+figure bench_runs 'tg4 ' bench -m "$MODEL" --device gpu-only -p 16 -n 4 -r 1
+if "$CHORD" graph -m "$MODEL" --time > /dev/null 2> "$work/err"; then
+    fail times_want_a_gpu
+else
+    pass times_want_a_gpu
+fi
+
 # ---- compiled shaders that are kept
 
 export XDG_CACHE_HOME="$work/cache"

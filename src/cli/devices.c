@@ -19,10 +19,22 @@ static void devices_words(const char *list) {
     if (column) putchar('\n');
 }
 
+static void devices_measure(int32_t i) {
+    chord_device_roof roof;
+    chord_error error = {CHORD_OK, ""};
+    if (chord_measure_device(i, &roof, &error))
+        printf("    not measured: %s\n", error.message);
+    else
+        printf("    copies at %.1f GB/s, computes at %.1f GFLOP/s of f32\n", roof.copy_bytes * 1e-9,
+               roof.flops * 1e-9);
+}
+
 static int devices_main(const cli_command *command, int argc, char **argv) {
-    bool extensions = false;
+    bool extensions = false, measure = false;
     const cli_option options[] = {
-        {0, "extensions", NULL, CLI_FLAG, &extensions, 0, 0, "list their extensions too"}, CLI_END};
+        {0, "extensions", NULL, CLI_FLAG, &extensions, 0, 0, "list their extensions too"},
+        {0, "measure", NULL, CLI_FLAG, &measure, 0, 0, "measure what they reach at best"},
+        CLI_END};
     int code = cli_parse(command, options, argc, argv);
     if (code != CLI_CONTINUE) return code;
     chord_device_info info;
@@ -37,6 +49,7 @@ static int devices_main(const cli_command *command, int argc, char **argv) {
                    info.invocations, info.shared_bytes, info.groups);
         if (extensions) devices_words(info.extensions);
         printf("    %s%s\n", info.usable ? "usable" : "not usable: ", info.reason);
+        if (info.usable && measure) devices_measure(count);
         usable += info.usable;
     }
     if (count == 0 && info.reason[0]) fprintf(stderr, "chord: %s\n", info.reason);

@@ -401,6 +401,24 @@ CH_FN void ch_gles_dispatch(ch_gles *g, GLuint program, const uint32_t params[CH
     g->info.dispatches++;
 }
 
+enum { GLES_TIME_ELAPSED = 0x88BF }; // of EXT_disjoint_timer_query
+
+CH_FN void ch_gles_time_begin(ch_gles *g, ch_gles_timer *timer) {
+    CH_GL(g, Finish, ());
+    timer->begun = ch_os_seconds();
+    CH_GL(g, BeginQuery, (GLES_TIME_ELAPSED, timer->query));
+}
+
+CH_FN double ch_gles_time_end(ch_gles *g, const ch_gles_timer *timer) {
+    uint64_t nanoseconds = 0;
+    CH_GL(g, EndQuery, (GLES_TIME_ELAPSED));
+    CH_GL(g, Finish, ());
+    double passed = ch_os_seconds() - timer->begun;
+    CH_GL(g, GetQueryObjectui64v, (timer->query, GL_QUERY_RESULT, &nanoseconds));
+    double told = (double)nanoseconds * 1e-9;
+    return told > passed / 200 ? told : passed;
+}
+
 // ---- what a device is
 
 static void gles_copy(char *out, size_t capacity, const GLubyte *text) {
@@ -498,6 +516,23 @@ static chord_result gles_selftest(ch_gles *g, chord_error *error) {
     return result;
 }
 
+// Functions that not every driver has.
+static void gles_find_optional(ch_gles *g) {
+    static const char *const reset_names[] = {
+        "glGetGraphicsResetStatus", "glGetGraphicsResetStatusKHR", "glGetGraphicsResetStatusEXT"};
+    bool robust = gles_has(g->info.extensions, "GL_KHR_robustness") ||
+                  gles_has(g->info.extensions, "GL_EXT_robustness");
+    g->call.gl.GetGraphicsResetStatus = NULL;
+    for (size_t i = 0; robust && i < CH_COUNT(reset_names); i++)
+        if (!g->call.gl.GetGraphicsResetStatus)
+            g->call.gl.GetGraphicsResetStatus =
+                (GLenum(GL_APIENTRYP)(void))gles_find(g, NULL, reset_names[i]);
+    g->call.gl.GetQueryObjectui64v = NULL;
+    if (gles_has(g->info.extensions, "GL_EXT_disjoint_timer_query"))
+        g->call.gl.GetQueryObjectui64v = (void(GL_APIENTRYP)(GLuint, GLenum, uint64_t *))gles_find(
+            g, NULL, "glGetQueryObjectui64vEXT");
+}
+
 // One display: opens, describes and tests it. What is known of it stays in g->info.
 static chord_result gles_try(ch_gles *g, const gles_display *from, bool minimums,
                              chord_error *error) {
@@ -516,15 +551,7 @@ static chord_result gles_try(ch_gles *g, const gles_display *from, bool minimums
         return result;
     }
     gles_describe(g, minimums);
-    static const char *const reset_names[] = {
-        "glGetGraphicsResetStatus", "glGetGraphicsResetStatusKHR", "glGetGraphicsResetStatusEXT"};
-    bool robust = gles_has(g->info.extensions, "GL_KHR_robustness") ||
-                  gles_has(g->info.extensions, "GL_EXT_robustness");
-    g->call.gl.GetGraphicsResetStatus = NULL;
-    for (size_t i = 0; robust && i < CH_COUNT(reset_names); i++)
-        if (!g->call.gl.GetGraphicsResetStatus)
-            g->call.gl.GetGraphicsResetStatus =
-                (GLenum(GL_APIENTRYP)(void))gles_find(g, NULL, reset_names[i]);
+    gles_find_optional(g);
     result = gles_check_limits(g, error);
     if (!result) result = gles_selftest(g, error);
     ch_gles_unbind(g);
@@ -571,7 +598,80 @@ bool chord_get_device(int32_t i, chord_device_info *info) {
     return g.display != EGL_NO_DISPLAY;
 }
 
+// ---- what a device reaches
+
+enum { GLES_ROOF_BYTES = 64 << 20, GLES_ROOF_TURNS = 256, GLES_ROOF_GROUPS = 8192 };
+
+// The least seconds of a dispatch, of some; it is repeated within one measurement for as long as a
+// clock needs. 0: it failed.
+static double gles_roof_seconds(ch_gles *g, const char *defines, const GLuint *buffers,
+                                uint32_t groups, chord_error *error) {
+    GLuint program = 0;
+    if (ch_gles_program_open(g, CH_SHADER_ROOF, defines, &program, error)) return 0;
+    float x = 0.999f, y = 0.001f;
+    uint32_t params[CH_GLES_PARAMS * 4] = {GLES_ROOF_TURNS}, count[3] = {groups, 1, 1};
+    memcpy(&params[1], &x, sizeof x);
+    memcpy(&params[2], &y, sizeof y);
+    ch_gles_range ranges[2] = {{buffers[0], 0, GLES_ROOF_BYTES}, {buffers[1], 0, GLES_ROOF_BYTES}};
+    double least = 0, begun = ch_os_seconds();
+    for (int32_t turn = 0, repeat = 1; turn < 3 || ch_os_seconds() - begun < 0.4; turn++) {
+        double start = ch_os_seconds();
+        for (int32_t i = 0; i < repeat; i++) {
+            ch_gles_dispatch(g, program, params, ranges, 2, count);
+            CH_GL(g, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
+        }
+        CH_GL(g, Finish, ());
+        double seconds = ch_os_seconds() - start;
+        // The first turn compiles, on some drivers.
+        if (turn > 0 && (least == 0 || seconds / repeat < least)) least = seconds / repeat;
+        if (turn > 0 && seconds < 0.02 && repeat < 1024) repeat *= 2;
+    }
+    g->call.gl.DeleteProgram(program);
+    return ch_gles_check(g, error) ? 0 : least;
+}
+
+static chord_result gles_measure(ch_gles *g, chord_device_roof *roof, chord_error *error) {
+    GLuint buffers[2] = {0, 0};
+    chord_result result = CHORD_OK;
+    for (int32_t i = 0; i < 2 && !result; i++)
+        result = ch_gles_buffer_open(g, GLES_ROOF_BYTES, GL_DYNAMIC_COPY, &buffers[i], error);
+    if (!result) {
+        double copy =
+            gles_roof_seconds(g, "#define COPY\n", buffers, GLES_ROOF_BYTES / 16 / 128, error);
+        double add = copy > 0 ? gles_roof_seconds(g, "", buffers, GLES_ROOF_GROUPS, error) : 0;
+        if (add > 0) {
+            roof->copy_bytes = 2.0 * GLES_ROOF_BYTES / copy;
+            roof->flops = 64.0 * GLES_ROOF_TURNS * 128 * GLES_ROOF_GROUPS / add;
+        } else {
+            result = CHORD_ERROR_SYSTEM;
+        }
+    }
+    g->call.gl.DeleteBuffers(2, buffers);
+    return result;
+}
+
+chord_result chord_measure_device(int32_t i, chord_device_roof *roof, chord_error *error) {
+    ch_gles g;
+    if (i < 0 || !roof) return ch_fail(error, CHORD_ERROR_ARGUMENT, "roof is NULL, or no device");
+    memset(roof, 0, sizeof *roof);
+    chord_result result = ch_gles_open(&g, i, false, error);
+    if (result) return result;
+    result = ch_gles_bind(&g, error);
+    if (!result) {
+        result = gles_measure(&g, roof, error);
+        ch_gles_unbind(&g);
+    }
+    ch_gles_close(&g);
+    return result;
+}
+
 #else
+
+chord_result chord_measure_device(int32_t i, chord_device_roof *roof, chord_error *error) {
+    (void)i;
+    (void)roof;
+    return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "this build of chord has no GPU path");
+}
 
 bool chord_get_device(int32_t i, chord_device_info *info) {
     (void)i;

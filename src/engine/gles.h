@@ -25,7 +25,8 @@
     X(ATTENTION, attention)                                                                        \
     X(COMBINE, combine)                                                                            \
     X(GLU, glu)                                                                                    \
-    X(CHOOSE, choose)
+    X(CHOOSE, choose)                                                                              \
+    X(ROOF, roof)
 
 typedef enum ch_shader {
 #define CH_SHADER_ENUM(NAME, name) CH_SHADER_##NAME,
@@ -100,6 +101,10 @@ enum {
     X(PFNGLUNIFORM4UIVPROC, Uniform4uiv)                                                           \
     X(PFNGLDISPATCHCOMPUTEPROC, DispatchCompute)                                                   \
     X(PFNGLMEMORYBARRIERPROC, MemoryBarrier)                                                       \
+    X(PFNGLGENQUERIESPROC, GenQueries)                                                             \
+    X(PFNGLDELETEQUERIESPROC, DeleteQueries)                                                       \
+    X(PFNGLBEGINQUERYPROC, BeginQuery)                                                             \
+    X(PFNGLENDQUERYPROC, EndQuery)                                                                 \
     X(PFNGLFINISHPROC, Finish)
 
 typedef struct ch_gles_calls {
@@ -109,7 +114,9 @@ typedef struct ch_gles_calls {
     } egl;
     struct {
         CH_GL_CALLS(CH_GLES_POINTER)
-        GLenum(GL_APIENTRYP GetGraphicsResetStatus)(void); // NULL: not there
+        // Not everywhere: NULL then.
+        GLenum(GL_APIENTRYP GetGraphicsResetStatus)(void);
+        void(GL_APIENTRYP GetQueryObjectui64v)(GLuint, GLenum, uint64_t *);
     } gl;
 #undef CH_GLES_POINTER
 } ch_gles_calls;
@@ -169,6 +176,15 @@ typedef struct ch_gles_range {
 CH_FN void ch_gles_dispatch(ch_gles *gles, GLuint program,
                             const uint32_t params[CH_GLES_PARAMS * 4], const ch_gles_range *ranges,
                             int32_t count, const uint32_t groups[3]);
+
+// The device's time from begin to end, in seconds; where its timer tells next to nothing, as those
+// of drivers in software do, the time that passed. Only where GetQueryObjectui64v is not NULL.
+typedef struct ch_gles_timer {
+    GLuint query; // 0: none
+    double begun;
+} ch_gles_timer;
+CH_FN void ch_gles_time_begin(ch_gles *gles, ch_gles_timer *timer);
+CH_FN double ch_gles_time_end(ch_gles *gles, const ch_gles_timer *timer);
 
 // The lines of a shader; generated from glsl/ when chord is built.
 CH_FN const char *const *ch_gles_shader_lines(ch_shader shader, int32_t *count);

@@ -708,7 +708,12 @@ int32_t chord_session_op_count(const chord_session *session) {
 chord_result chord_session_get_op(const chord_session *s, int32_t i, chord_op_info *info) {
     if (i < 0 || i >= s->plan.size.op_count) return CHORD_ERROR_ARGUMENT;
     ch_op_describe(&s->model->weights, &s->exec.ops[i], s->plan.kv, info);
+    if (s->gpu) info->kernel = ch_gpu_op(s->gpu, i, &info->seconds);
     return CHORD_OK;
+}
+
+bool chord_session_time_ops(chord_session *s, bool on) {
+    return s->gpu ? ch_gpu_time_ops(s->gpu, on) : !on;
 }
 
 void chord_session_get_device(const chord_session *s, chord_device_info *info) {
