@@ -74,44 +74,54 @@ CH_FN int32_t ch_gles_slab_rows(const ch_gles_row *row, uint64_t block_bytes) {
 
 // ---- the weights of a block, as unsigned numbers of low_bits + high_bits
 
-static void gles_read_q4(const uint8_t *qs, uint8_t *q) {
+static void gles_read_q4(const uint8_t *CH_RESTRICT qs, uint8_t *CH_RESTRICT q) {
     for (int i = 0; i < 16; i++) {
         q[i] = qs[i] & 15;
         q[i + 16] = qs[i] >> 4;
     }
 }
 
-static void gles_read_q5(const uint8_t *qs, const uint8_t *qh, uint8_t *q) {
+static void gles_read_q5(const uint8_t *CH_RESTRICT qs, const uint8_t *CH_RESTRICT qh,
+                         uint8_t *CH_RESTRICT q) {
     gles_read_q4(qs, q);
-    for (int i = 0; i < 32; i++) q[i] = (uint8_t)(q[i] | (((qh[i / 8] >> (i % 8)) & 1) << 4));
+    for (int i = 0; i < 4; i++) {
+        // Bit j of a byte becomes bit 4 of byte j: spread, alone in its byte, brought to the top.
+        uint64_t eight, bits = (qh[i] * 0x0101010101010101u) & 0x8040201008040201u;
+        bits = ((bits + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+        memcpy(&eight, q + 8 * i, sizeof eight);
+        eight |= bits;
+        memcpy(q + 8 * i, &eight, sizeof eight);
+    }
+}
+
+// Bits `from` on of 32 bytes, `mask` of them, to bit `to` on of the numbers.
+static void gles_put_part(const uint8_t *CH_RESTRICT bytes, int32_t from, int32_t mask, int32_t to,
+                          uint8_t *CH_RESTRICT q) {
+    for (int i = 0; i < 32; i++) q[i] = (uint8_t)(q[i] | (((bytes[i] >> from) & mask) << to));
 }
 
 // Block b of a row of a K type.
 static void gles_read_k(ch_type type, const uint8_t *row, int32_t b, uint8_t *q) {
-    int32_t part = b % 8;
+    int32_t part = b % 8, half = part / 4, quarter = part % 4;
+    memset(q, 0, 32);
     if (type == CH_TYPE_Q2_K) {
         const ch_block_q2_k *block = (const ch_block_q2_k *)(const void *)row + b / 8;
-        for (int i = 0; i < 32; i++) q[i] = (block->qs[part / 4 * 32 + i] >> (2 * (part % 4))) & 3;
+        gles_put_part(block->qs + half * 32, 2 * quarter, 3, 0, q);
     } else if (type == CH_TYPE_Q3_K) {
         const ch_block_q3_k *block = (const ch_block_q3_k *)(const void *)row + b / 8;
-        for (int i = 0; i < 32; i++)
-            q[i] = (uint8_t)(((block->qs[part / 4 * 32 + i] >> (2 * (part % 4))) & 3) |
-                             (((block->hmask[i] >> part) & 1) << 2));
+        gles_put_part(block->qs + half * 32, 2 * quarter, 3, 0, q);
+        gles_put_part(block->hmask, part, 1, 2, q);
     } else if (type == CH_TYPE_Q4_K) {
         const ch_block_q4_k *block = (const ch_block_q4_k *)(const void *)row + b / 8;
-        for (int i = 0; i < 32; i++) q[i] = (block->qs[part / 2 * 32 + i] >> (4 * (part % 2))) & 15;
+        gles_put_part(block->qs + part / 2 * 32, 4 * (part % 2), 15, 0, q);
     } else if (type == CH_TYPE_Q5_K) {
         const ch_block_q5_k *block = (const ch_block_q5_k *)(const void *)row + b / 8;
-        for (int i = 0; i < 32; i++)
-            q[i] = (uint8_t)(((block->qs[part / 2 * 32 + i] >> (4 * (part % 2))) & 15) |
-                             (((block->qh[i] >> part) & 1) << 4));
+        gles_put_part(block->qs + part / 2 * 32, 4 * (part % 2), 15, 0, q);
+        gles_put_part(block->qh, part, 1, 4, q);
     } else {
         const ch_block_q6_k *block = (const ch_block_q6_k *)(const void *)row + b / 8;
-        int32_t half = part / 4, quarter = part % 4;
-        for (int i = 0; i < 32; i++)
-            q[i] = (uint8_t)(((block->ql[half * 64 + quarter % 2 * 32 + i] >> (4 * (quarter / 2))) &
-                              15) |
-                             (((block->qh[half * 32 + i] >> (2 * quarter)) & 3) << 4));
+        gles_put_part(block->ql + half * 64 + quarter % 2 * 32, 4 * (quarter / 2), 15, 0, q);
+        gles_put_part(block->qh + half * 32, 2 * quarter, 3, 4, q);
     }
 }
 
@@ -132,14 +142,20 @@ static void gles_read(ch_type type, const uint8_t *row, int32_t b, uint8_t *q) {
         gles_read_k(type, row, b, q);
 }
 
-// The 32 numbers' bits from `shift` on, `bits` of each, one after the other.
+// The 32 numbers' bits from `shift` on, `bits` (1, 2, 4, 8) of each, one after the other: eight
+// numbers at a time come together in three steps.
 static void gles_put_bits(const uint8_t *q, int32_t shift, int32_t bits, uint8_t *out) {
-    int32_t each = 8 / bits;
-    for (int32_t i = 0; i < 4 * bits; i++) {
-        uint32_t byte = 0;
-        for (int32_t j = 0; j < each; j++)
-            byte |= (((uint32_t)q[i * each + j] >> shift) & ((1u << bits) - 1)) << (j * bits);
-        out[i] = (uint8_t)byte;
+    uint64_t each = 0x0101010101010101u * ((1u << bits) - 1),
+             twos = 0x0001000100010001u * ((1u << (2 * bits)) - 1),
+             fours = 0x0000000100000001u * (((uint64_t)1 << (4 * bits)) - 1);
+    for (int32_t i = 0; i < 4; i++, out += bits) {
+        uint64_t x;
+        memcpy(&x, q + 8 * i, sizeof x);
+        x = (x >> shift) & each;
+        x = (x | (x >> (8 - bits))) & twos;
+        x = (x | (x >> (16 - 2 * bits))) & fours;
+        x |= x >> (32 - 4 * bits);
+        memcpy(out, &x, (size_t)bits);
     }
 }
 
