@@ -217,6 +217,30 @@ Test(gpu, tokens_chosen_on_the_gpu_are_those_of_the_cpu) {
     fixture_close(&f);
 }
 
+// Embedding and output are one each; a prompt has norms, rotation and the cache's storing apart. A
+// token that is chosen there takes two more.
+Test(gpu, a_block_is_five_dispatches) {
+    skip_without_driver();
+    fixture f;
+    fixture_open(&f, (gb_model){.type = CH_TYPE_Q8_0, .layers = 3, .context = 512});
+    chord_session *s = open_session(f.model, (chord_session_desc){.device = CHORD_DEVICE_GPU_ONLY});
+    chord_token tokens[TOKENS];
+    fill(tokens, TOKENS);
+    chord_session_eval(s, tokens, TOKENS, 1);
+    cr_expect_eq(device_of(s).dispatches, 3 * 8 + 3);
+    chord_session_eval(s, tokens, 1, 1);
+    cr_expect_eq(device_of(s).dispatches, 3 * 5 + 2);
+    chord_session_eval(s, tokens, 3, 1);
+    cr_expect_eq(device_of(s).dispatches, 3 * 6 + 2);
+    chord_session_generate(s, &(chord_generate_desc){.max_tokens = 1, .ignore_end = true}, NULL);
+    cr_expect_eq(device_of(s).dispatches, 3 * 5 + 2 + 2);
+    for (int i = 0; i < 6; i++) chord_session_eval(s, tokens, TOKENS, 0);
+    chord_session_eval(s, tokens, 1, 0); // at position 285, attention is in parts
+    cr_expect_eq(device_of(s).dispatches, 3 * 6 + 1);
+    chord_session_close(s);
+    fixture_close(&f);
+}
+
 // ---- memory
 
 Test(gpu, the_device_takes_what_the_plan_tells) {

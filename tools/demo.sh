@@ -2,6 +2,8 @@
 # Builds chord into build/ and lets a model write, with its speed.
 #
 #   sh tools/demo.sh [MODEL.gguf [TEXT]]
+#
+# DEVICE=gpu in the environment: on a GPU, if there is one.
 set -eu
 start=$(pwd)
 model=${1:-}
@@ -27,6 +29,6 @@ if [ -z "$model" ]; then
     exit 1
 fi
 printf '%s' "$text"
-build/chord run -m "$model" -p "$text" -n 128
+build/chord run -m "$model" -p "$text" -n 128 --device "${DEVICE:-cpu}"
 echo
-build/chord bench -m "$model" -p 128 -n 32 -r 3
+build/chord bench -m "$model" -p 128 -n 32 -r 3 --device "${DEVICE:-cpu}"

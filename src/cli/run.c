@@ -88,6 +88,11 @@ static void run_describe(const chord_model *model, const chord_session *session)
     fprintf(stderr, "session of %d positions, KV %s, batch %d, %d lanes, %s\n", plan->context,
             cli_kv_name(plan->kv), plan->batch, plan->lanes,
             cli_size(plan->arena_bytes + plan->table_bytes, arena, sizeof arena));
+    static chord_device_info device; // large
+    chord_session_get_device(session, &device);
+    if (device.device == CHORD_DEVICE_GPU)
+        fprintf(stderr, "GPU %s, %s, %s there\n", device.name, device.version,
+                cli_size(device.device_bytes, arena, sizeof arena));
 }
 
 static int run_session(const run_options *options, const chord_model *model, chord_session *session,
