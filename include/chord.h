@@ -39,8 +39,10 @@
 //
 // SINGLE FILE
 //   In the generated single header, #define CHORD_IMPLEMENTATION in exactly one C11 or C++17 file
-//   before including it, and link with -lm -pthread. To compute on GPUs too, #define CHORD_GLES 1
-//   as well: that needs the headers of EGL and OpenGL ES 3.1, and no library when linking.
+//   before including it, and link with -lm -pthread. A model is put into the program where that
+//   file also has #define CHORD_BUILTIN_MODEL "model.gguf", a path that the assembler finds. To
+//   compute on GPUs too, #define CHORD_GLES 1: that needs the headers of EGL and OpenGL ES 3.1, and
+//   no library when linking.
 #ifndef CHORD_H
 #define CHORD_H
 
@@ -107,6 +109,11 @@ typedef struct chord_model_desc {
 chord_result chord_model_open(const chord_model_desc *desc, chord_model **model,
                               chord_error *error);
 
+// The model that the build put into the library: a GGUF file of *bytes bytes, aligned to 64, to be
+// given as chord_model_desc.data. NULL and 0 bytes where there is none. A program that does not
+// call this does not carry it.
+const void *chord_builtin_model(size_t *bytes);
+
 // Unmaps the file. All sessions of the model must be closed. NULL is ignored.
 void chord_model_close(chord_model *model);
 
@@ -161,6 +168,8 @@ typedef struct chord_tokenize_desc {
     size_t text_bytes;
     int bos;       // 0: as the model asks; 1: BOS in front; -1: none
     bool special;  // control and user-defined tokens written in the text become those tokens
+    bool goes_on;  // the text goes on from other text: no space is put in front, which some models
+                   // want where a text begins
     void *scratch; // working memory; NULL: 8 KiB on the stack, enough for words of up to 250 bytes
     size_t scratch_bytes;
 } chord_tokenize_desc;
@@ -256,6 +265,7 @@ typedef struct chord_session_desc {
         *cache; // with device: a folder that is there, where compiled shaders are kept for the
                 // next time; NULL: none. What is wrong in it is left out and written anew
     chord_sampler sampler;
+    bool profile; // time every op: see chord_op_info.seconds
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
                   // chord's own
     size_t memory_bytes;
@@ -358,6 +368,8 @@ typedef struct chord_generate_desc {
     // not NUL-terminated. A result other than 0 stops. NULL: none.
     int (*on_text)(void *user, const char *text, size_t bytes);
     void *user;
+    const char *stop; // text that ends the answer as an end token does, at most 31 bytes: nothing
+                      // of it is written; NULL: none
 } chord_generate_desc;
 
 typedef struct chord_generate_result {
@@ -365,12 +377,62 @@ typedef struct chord_generate_result {
     chord_finish finish;
 } chord_generate_result;
 
-// Samples and evaluates token after token from the logits held (so after prompt, eval or sync). The
-// last token sampled is held by the session too. On a GPU the most likely token may be chosen
-// there, and no logits be held while callbacks run; they are when this returns. `result` may be
-// NULL.
+// Samples and evaluates token after token from the logits held (so after prompt, chat, eval or
+// sync). The last token sampled is held by the session too; tokens that hold nothing but `stop` are
+// not, and no logits are held where it came. On a GPU the most likely token may be chosen there,
+// and no logits be held while callbacks run; they are when this returns. `result` may be NULL.
 chord_result chord_session_generate(chord_session *session, const chord_generate_desc *desc,
                                     chord_generate_result *result);
+
+// ---- chat
+//
+//   chord_session_chat(session, &(chord_chat_desc){.text = "Hello", .text_bytes = 5});
+//   chord_session_generate(session, &(chord_generate_desc){.on_text = print}, NULL);
+//   and so on, turn by turn; chord_session_rewind(session, 0) begins a new chat.
+
+// How a chat is written as one text. Words in <> are control tokens; BOS stands in front if the
+// model asks for it. What is in [ ] is left out if there is no system text.
+typedef enum chord_chat_template {
+    CHORD_CHAT_AUTO, // recognised by the marks in the model's own template, tokenizer.chat_template
+    // [<|im_start|>system\nSYSTEM<|im_end|>\n]<|im_start|>user\nTEXT<|im_end|>\n
+    // <|im_start|>assistant\nANSWER<|im_end|>\n
+    CHORD_CHAT_CHATML,
+    // "[INST] " ["<<SYS>>\n" SYSTEM "\n<</SYS>>\n\n"] TEXT " [/INST]" ANSWER <EOS><BOS>
+    CHORD_CHAT_LLAMA2,
+    // [SYSTEM\n\n]### Instruction:\nTEXT\n\n### Response:\nANSWER\n\n. No system text given: the
+    // one that the template was made with; "" leaves it out.
+    CHORD_CHAT_ALPACA
+} chord_chat_template;
+
+// The template that CHORD_CHAT_AUTO stands for. Errors: ARGUMENT, UNSUPPORTED (the model names no
+// template, or one that chord does not have). `error` may be NULL.
+chord_result chord_chat_detect(const chord_model *model, chord_chat_template *format,
+                               chord_error *error);
+
+// The text that ends an answer where the template has no token for it, for
+// chord_generate_desc.stop; NULL: a token ends it (also for CHORD_CHAT_AUTO, which is detected
+// first).
+const char *chord_chat_stop(chord_chat_template format);
+
+typedef struct chord_chat_desc {
+    chord_chat_template format;
+    const char *system; // how the model shall behave; only with the first turn. NULL: what the
+                        // template was made with, if anything
+    size_t system_bytes;
+    const char *text; // what the user says
+    size_t text_bytes;
+} chord_chat_desc;
+
+// Appends a turn of the user, evaluates it, and leaves the session ready to generate the answer.
+// A session without tokens begins a chat; one with tokens is taken to stand in or after an answer,
+// which is closed first. Only what is new is evaluated. Control tokens come from the template
+// alone: none is read from `text` and `system`, whatever is written there. (The marks of Llama 2
+// and Alpaca are plain text, and the same in the user's text: no tokenizer can tell these apart.)
+// Errors: ARGUMENT, UNSUPPORTED (as chord_chat_detect; the vocabulary lacks a token of the
+// template), CONTEXT_FULL (also where no position is left for an answer), MEMORY (as
+// chord_tokenize), STOPPED. After an error the session holds the tokens that it held; the logits
+// may be gone.
+chord_result chord_session_chat(chord_session *session, const chord_chat_desc *desc);
 
 typedef struct chord_stats {
     int32_t prefill_tokens, decode_tokens; // evaluated more than one at a time; one at a time
@@ -425,19 +487,20 @@ typedef struct chord_op_info {
     uint64_t bytes;     // read and written by one decoded token at position 0 (attention: plus
                         // bytes_per_position)
     uint64_t bytes_per_position;
+    uint64_t weight_bytes; // of `bytes`: a matrix that a step of many tokens reads once
     uint64_t flops, flops_per_position; // a multiply-add counts as two
     bool barrier;                       // lanes wait for each other after it
-    double seconds; // on a GPU that was asked by chord_session_time_ops: of the last step; 0: it
-                    // was done on the way of another op
+    bool logits_only;                   // done for the tokens whose logits are wanted, no others
+    // Spent in it since the session was opened, if desc.profile was set, else 0: the time between
+    // two barriers, as lane 0 sees it, is shared out among the ops between them in proportion to
+    // the time that all lanes worked at them. The sum over all ops is the time of all steps. On a
+    // GPU: the device's time; 0 for an op that is done on the way of another.
+    double seconds;
 } chord_op_info;
 
 // Op i of the session's graph; ARGUMENT past its end.
 int32_t chord_session_op_count(const chord_session *session);
 chord_result chord_session_get_op(const chord_session *session, int32_t i, chord_op_info *info);
-
-// From now on, steps on a GPU measure the device's time of each op, one after the other; they take
-// longer in all. False if the device cannot, and on the CPU.
-bool chord_session_time_ops(chord_session *session, bool on);
 
 typedef struct chord_kernel_info {
     const char *name;   // "matvec_q4_0__avx512"
@@ -449,6 +512,41 @@ typedef struct chord_kernel_info {
 // Kernel i of the list, as seen with the instruction sets up to `cpu` (NULL: all of this CPU's).
 // False past the end. A name that is no level gives only the C kernels.
 bool chord_get_kernel(int32_t i, const char *cpu, chord_kernel_info *info);
+
+// ---- measuring
+
+typedef struct chord_bench_desc {
+    int32_t prompt; // tokens of a prompt, at most 4096; 0: 128; -1: none
+    int32_t write;  // tokens to write after it, at most 4096; 0: 16; -1: none
+    int32_t rounds; // to measure, after one that warms up, at most 64; 0: 5
+} chord_bench_desc;
+
+typedef struct chord_bench_rate {
+    double tokens_per_second; // medians over the rounds; 0: not measured
+    double bytes_per_second;  // that had to be moved for it
+    double roof_share; // the least time that the machine's limits allow for the work, of the time
+                       // that it took
+    const char *limit; // the one that binds: "read", "int8", "f32" or "bf16"; "" if not measured
+} chord_bench_rate;
+
+typedef struct chord_bench_result {
+    chord_bench_rate prompt, write;
+    int32_t lanes;
+    // The roof: what the machine does at most with so many lanes, measured in turn with the work.
+    double read_limit;                        // bytes per second, out of what holds the weights
+    double int8_limit, f32_limit, bf16_limit; // multiply-adds per second
+    double roof_spread; // of read_limit, from the tenth to the ninetieth percentile, of the median:
+                        // beyond 0.15 the machine was disturbed, and rates are not to be compared
+    char verdict[256];  // one or two sentences
+} chord_bench_result;
+
+// Measures how fast a model runs here, and how close that is to what the machine can do: for "it is
+// slow in my application", in the application. Opens a session of its own (desc.context 0: as long
+// as it needs) and takes up to 256 MiB more while it runs, for a fraction of a second to some
+// seconds. The errors of chord_session_open, and CONTEXT_FULL, STOPPED, SYSTEM.
+chord_result chord_bench(const chord_model *model, const chord_session_desc *desc,
+                         const chord_bench_desc *bench, chord_bench_result *result,
+                         chord_error *error);
 
 #ifdef __cplusplus
 }

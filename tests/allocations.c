@@ -133,6 +133,20 @@ static void run(const chord_model *model, chord_session_desc desc, const char *n
     seen = end();
     snprintf(what, sizeof what, "rewinding_allocates_nothing (%s)", name);
     claim(result == CHORD_OK && seen == 0, what, seen);
+    begin();
+    chord_session_rewind(s, 0);
+    for (int turn = 0; turn < 2 && result == CHORD_OK; turn++) {
+        result = chord_session_chat(s, &(chord_chat_desc){.format = CHORD_CHAT_CHATML + turn,
+                                                          .text = "how do you do",
+                                                          .text_bytes = 13});
+        if (result == CHORD_OK)
+            result = chord_session_generate(
+                s, &(chord_generate_desc){.max_tokens = 10, .on_text = on_text, .stop = "zq"},
+                NULL);
+    }
+    seen = end();
+    snprintf(what, sizeof what, "chat_allocates_nothing (%s)", name);
+    claim(result == CHORD_OK && seen == 0, what, seen);
     chord_session_close(s);
 }
 
@@ -144,8 +158,12 @@ int main(void) {
     claim(end() == 2, "the_counter_counts", calls);
     for (size_t i = 0; i < CH_COUNT(types); i++) {
         gguf_builder b;
-        gb_model m = {
-            .type = types[i], .embedding = 256, .feed_forward = 512, .context = 256, .seed = 1};
+        gb_model m = {.type = types[i],
+                      .embedding = 256,
+                      .feed_forward = 512,
+                      .context = 256,
+                      .seed = 1,
+                      .chatml = true};
         gb_build_model(&b, &m);
         size_t bytes = 0;
         const uint8_t *data = gb_finish(&b, &bytes);

@@ -1,12 +1,14 @@
 // checkkern: proves every kernel of the list against the family's C reference, bit for bit, and
 // times it (--bench).
 //
-// Build: cc -std=c11 -O2 -D_GNU_SOURCE tests/checkkern.c src/kernels/*.c -lm -o checkkern
+// Build: cc -std=c11 -O2 -D_GNU_SOURCE tests/checkkern.c src/cli/bench_cases.c src/arena/os.c
+//   src/kernels/*.c -lm -pthread -o checkkern
 // Owns: the command line and the report. Refuses: knowledge of the engine; only src/kernels is
-// used.
+// used, and the bench's cases.
 #include "checkkern.h"
 #include "checkkern_matmul.h"
 #include "checkkern_vector.h"
+#include "checkkern_roof.h"
 #include "checkkern_bench.h"
 #include "checkkern_claims.h"
 
@@ -31,8 +33,10 @@ static void ck_cpu_text(uint32_t cpu, char *text, size_t size) {
     static const struct {
         uint32_t bit;
         const char *name;
-    } bits[] = {{CH_CPU_AVX2, "avx2"}, {CH_CPU_AVXVNNI, "avxvnni"}, {CH_CPU_AVX512, "avx512"},
-                {CH_CPU_NEON, "neon"}, {CH_CPU_DOTPROD, "dotprod"}, {CH_CPU_I8MM, "i8mm"}};
+    } bits[] = {{CH_CPU_AVX2, "avx2"},     {CH_CPU_AVXVNNI, "avxvnni"},
+                {CH_CPU_AVX512, "avx512"}, {CH_CPU_AVX512BF16, "avx512bf16"},
+                {CH_CPU_NEON, "neon"},     {CH_CPU_DOTPROD, "dotprod"},
+                {CH_CPU_I8MM, "i8mm"}};
     size_t used = 0;
     text[0] = 0;
     for (size_t i = 0; i < CH_COUNT(bits); i++)
@@ -70,6 +74,12 @@ static void ck_test_group(ck_group *g) {
         break;
     case CH_FAMILY_ATTENTION:
         ck_test_attention(g);
+        break;
+    case CH_FAMILY_ROOF_READ:
+        ck_test_roof_read(g);
+        break;
+    case CH_FAMILY_ROOF_PEAK:
+        ck_test_roof_peak(g);
         break;
     default:
         break;

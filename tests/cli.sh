@@ -51,9 +51,19 @@ check list_with_hole 2 'commas between' "$CHORD" logits --tokens 1,,2
 check list_empty 2 'commas between' "$CHORD" logits --tokens ''
 check too_many_words 2 'one word too many' "$CHORD" tokenize a.gguf b.gguf
 check words_where_none_belong 2 'one word too many' "$CHORD" kernels a.gguf
-for command in run tokenize logits perplexity inspect plan graph bench; do
-    check "no_model_$command" 2 'no model: give one with -m FILE' "$CHORD" $command
-done
+check export_without_a_file 2 'no file' "$CHORD" export-model
+check logits_without_tokens 2 'no tokens' "$CHORD" logits -o "$work/l"
+check logits_without_output 2 'no output' "$CHORD" logits --tokens 1
+check template_bad 2 'one of chatml.llama2.alpaca; did you mean llama2' "$CHORD" chat --template llama
+if has_builtin; then
+    echo "skip no_model: this build has one built in"
+else
+    for command in "run -p hi" "tokenize -p hi" "logits --tokens 1 -o -" "perplexity -p hi" \
+        inspect plan graph bench chat; do
+        check "no_model_${command%% *}" 2 'no model: give one with -m FILE' "$CHORD" $command
+    done
+    check no_model_export-model 1 'no model built in' "$CHORD" export-model "$work/none.gguf"
+fi
 
 # ---- what works without a model
 
@@ -61,7 +71,7 @@ check version 0 '' "$CHORD" version
 check version_option 0 '' "$CHORD" --version
 check help 0 '' "$CHORD" --help
 check kernels 0 '' "$CHORD" kernels
-for command in run tokenize logits perplexity inspect plan graph kernels bench; do
+for command in run chat tokenize logits perplexity inspect plan graph kernels bench export-model; do
     check "help_$command" 0 '' "$CHORD" $command --help
 done
 if [ -c /dev/full ]; then
@@ -91,6 +101,37 @@ else
     check file_no_permission 1 'secret' "$CHORD" inspect -m "$work/secret.gguf"
 fi
 
+# ---- the built-in model
+
+if has_builtin; then
+    "$CHORD" export-model "$work/built.gguf"
+    for command in inspect plan graph "tokenize -p hi" "perplexity -p hello" "logits --tokens 1,2 -o -" \
+        "run -p hi -n 9 --temp 0 -q"; do
+        "$CHORD" $command > "$work/a" && "$CHORD" $command -m "$work/built.gguf" > "$work/b"
+        same "builtin_${command%% *}_is_that_of_the_exported_file" "$work/a" "$work/b"
+    done
+    check builtin_is_named_by_run 0 'model .* \(built in\)' "$CHORD" run -p hi -n 3
+    check builtin_bench 0 '' "$CHORD" bench -p 8 -n 4 -r 2
+    "$CHORD" bench -r 1 > "$work/out" 2> "$work/err" && grep -q '^| tg' "$work/out"
+    report builtin_bench_by_default $? "$(head -n 3 "$work/err")"
+    check export_refuses_what_is_there 1 'is there already' "$CHORD" export-model "$work/built.gguf"
+    check export_by_force 0 '' "$CHORD" export-model "$work/built.gguf" --force
+    check export_no_folder 1 'cannot write' "$CHORD" export-model "$work/no/model.gguf"
+    "$CHORD" export-model - > "$work/a"
+    same export_to_standard_output "$work/a" "$work/built.gguf"
+    if [ -c /dev/full ]; then
+        check export_full_disk 1 'cannot write' "$CHORD" export-model -o /dev/full --force
+        check export_full_standard_output 1 'cannot write' sh -c "'$CHORD' export-model - > /dev/full"
+    fi
+    # As on a full disk: a part of a file does not get the name.
+    (ulimit -f 100 && trap '' XFSZ && "$CHORD" export-model "$work/part.gguf") 2> "$work/err"
+    status=$?
+    [ $status = 1 ] && grep -q 'cannot write' "$work/err" && [ -z "$(ls "$work"/part.gguf* 2> /dev/null)" ]
+    report export_leaves_no_part $? "status $status" "$(head -n 3 "$work/err")" "$(ls "$work")"
+else
+    echo "skip the built-in model: this build has none"
+fi
+
 # ---- with a model
 
 if [ -z "$MODEL" ]; then
@@ -114,12 +155,13 @@ check prompt_file_missing 1 'cannot read .*nothing.txt' "$CHORD" run -m "$MODEL"
 check prompt_file_directory 1 'cannot read' "$CHORD" run -m "$MODEL" -f "$work"
 check prompt_without_tokens 1 'no tokens' "$CHORD" run -m "$MODEL" -p '' --no-bos
 check token_out_of_range 2 '^chord: ' "$CHORD" logits -m "$MODEL" --tokens 1,99999999 -o "$work/l"
-check logits_without_output 2 'no output' "$CHORD" logits -m "$MODEL" --tokens 1
 check logits_no_folder 1 'cannot write' "$CHORD" logits -m "$MODEL" --tokens 1 -o "$work/no/l"
 check perplexity_too_short 1 'at least 2' "$CHORD" perplexity -m "$MODEL" -p ''
 check run_works 0 'tokens written|ended|full' "$CHORD" run -m "$MODEL" -p hi -n 3
 check run_quiet 0 '' "$CHORD" run -m "$MODEL" -p hi -n 3 -q
 check seed_is_told 0 '^seed [0-9]+$' "$CHORD" run -m "$MODEL" -p hi -n 3
+check bench_fits_a_short_context 0 '' \
+    "$CHORD" bench -m "$MODEL" -c 40 -r 1
 check bench_works 0 '' "$CHORD" bench -m "$MODEL" -p 8 -n 4 -r 2 -o json
 if [ -c /dev/full ]; then
     for command in "run -p hi -n 3 -q" "tokenize -p hi" "inspect" "plan" "perplexity -p hello" \
@@ -128,11 +170,6 @@ if [ -c /dev/full ]; then
             sh -c "'$CHORD' $command -m '$MODEL' > /dev/full"
     done
 fi
-
-# same NAME A B: two files hold the same.
-same() {
-    if cmp -s "$2" "$3"; then pass "$1"; else fail "$1" "$(head -c 300 "$2")" "$(head -c 300 "$3")"; fi
-}
 
 # A reader that leaves ends the program, quietly.
 "$CHORD" run -m "$MODEL" -p hi -q --ignore-eos 2> "$work/err" | head -c 1 > /dev/null

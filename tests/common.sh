@@ -39,6 +39,23 @@ fail() {
     for line in "$@"; do printf '     %s\n' "$line"; done
 }
 
+# report NAME STATUS LINE...: passed if the status is 0.
+report() {
+    name=$1 status=$2
+    shift 2
+    if [ "$status" = 0 ]; then pass "$name"; else fail "$name" "$@"; fi
+}
+
+# same NAME A B: two files hold the same.
+same() {
+    if cmp -s "$2" "$3"; then pass "$1"; else fail "$1" "$(head -c 300 "$2")" "$(head -c 300 "$3")"; fi
+}
+
+# has_builtin: the program has a model built in.
+has_builtin() {
+    "$CHORD" inspect > /dev/null 2>&1
+}
+
 finish() {
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ]

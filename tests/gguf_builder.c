@@ -343,6 +343,8 @@ void gb_build_vocab(gguf_builder *builder, const gb_model *model, int32_t count)
         gb_u64(&builder->meta, (uint64_t)count);
         for (int32_t i = 0; i < count; i++) {
             gb_token(i, text, sizeof text);
+            if (model->chatml && i >= count - 2)
+                snprintf(text, sizeof text, "<|im_%s|>", i == count - 2 ? "start" : "end");
             gb_string(&builder->meta, text, strlen(text));
         }
     }
@@ -350,8 +352,9 @@ void gb_build_vocab(gguf_builder *builder, const gb_model *model, int32_t count)
     int32_t *kinds = (int32_t *)gb_alloc((size_t)count * sizeof *kinds);
     for (int32_t i = 0; i < count; i++) {
         scores[i] = i < 259 ? 0 : i < 286 ? -1000.0f - (float)i : -(float)(i - 286);
+        bool control = i < 3 || (model->chatml && i >= count - 2);
         kinds[i] = i == 0    ? CHORD_TOKEN_UNKNOWN
-                   : i < 3   ? CHORD_TOKEN_CONTROL
+                   : control ? CHORD_TOKEN_CONTROL
                    : i < 259 ? CHORD_TOKEN_BYTE
                              : CHORD_TOKEN_NORMAL;
     }

@@ -77,6 +77,7 @@ typedef struct gb_model {
     int32_t context;          // [128]
     ch_type type;             // of matrices [F32]
     bool tied;                // no output.weight: the embedding serves
+    bool chatml;              // the last two tokens are <|im_start|> and <|im_end|>, control tokens
     const char *architecture; // ["llama"]; the prefix of its keys too
     const char *without_key;  // leaves a key or tensor of this name out
     const char *without_tensor;

@@ -19,6 +19,13 @@ awk '/^<!-- not run -->/ { off = 1 }
      code { print > example }
      on && NF && $0 !~ /^#/ { print }' example="$work/here/example.c" README.md > "$work/commands"
 
+if ! has_builtin; then
+    echo "skip what wants the built-in model: this build has none"
+    grep -vE 'chord (run|chat|bench|export-model)' "$work/commands" > "$work/some"
+    grep -E 'chord (run|chat|bench).* -m ' "$work/commands" >> "$work/some"
+    mv "$work/some" "$work/commands"
+fi
+
 cd "$work/here" || exit 1
 number=0
 while read -r line; do

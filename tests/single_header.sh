@@ -1,7 +1,7 @@
 #!/bin/sh
 # The single header compiles without a warning as C11 (pedantic), gnu17 and C++17 with every
-# compiler that is here, and gives the same logits as the program. tests/readme.sh holds the README's
-# example to the program's text.
+# compiler that is here, and gives the same logits as the program, also with a model built in.
+# tests/readme.sh holds the README's example to the program's text.
 . "$(dirname "$0")/common.sh"
 
 sh tools/amalgamate.sh "$work/chord.h" || exit 1
@@ -22,7 +22,10 @@ int main(int argc, char **argv) {
     memset(&m, 0, sizeof m);
     memset(&s, 0, sizeof s);
     memset(&g, 0, sizeof g);
-    m.path = argc > 1 ? argv[1] : NULL;
+    if (argc > 1)
+        m.path = argv[1];
+    else
+        m.data = chord_builtin_model(&m.data_bytes);
     g.max_tokens = 32;
     if (chord_model_open(&m, &model, &error) || chord_session_open(model, &s, &session, &error)) {
         fprintf(stderr, "%s\n", error.message);
@@ -74,9 +77,13 @@ build() {
 c="$work/hash.c $work/user.c"
 cpp="$work/hash.cpp"
 libraries="-lm -pthread"
+# There is no model in it unless one is named: gcc's is built without.
+builtin=
+[ -z "$MODEL" ] || builtin="-DCHORD_BUILTIN_MODEL=\"$work/built.gguf\""
+[ -z "$MODEL" ] || cp "$MODEL" "$work/built.gguf"
 build gcc "-std=c11 -pedantic -O1" "$c -o $work/hash_gcc $libraries"
-build clang "-O1" "$c -o $work/hash_clang $libraries"
-build g++ "-std=c++17 -O2" "$cpp -o $work/hash_g++ $libraries"
+build clang "-O1 $builtin" "$c -o $work/hash_clang $libraries"
+build g++ "-std=c++17 -O2 $builtin" "$cpp -o $work/hash_g++ $libraries"
 build aarch64-linux-gnu-gcc "-std=c11 -fsyntax-only" "$c"
 build gcc "-std=gnu17 -fsyntax-only" "$c"
 build clang "-std=c11 -pedantic -fsyntax-only" "$c"
@@ -93,6 +100,12 @@ for program in "$work"/hash_*; do
     else
         fail "same_${program##*/}" "program: $got" "chord:   $want"
     fi
+    got=$("$program" 2>&1)
+    case $program in
+        *_gcc) printf '%s' "$got" | grep -q 'exactly one of path and data' ;;
+        *) [ "$got" = "$want" ] ;;
+    esac
+    report "builtin_${program##*/}" $? "program: $got" "wanted:  $want"
 done
 
 finish

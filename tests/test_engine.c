@@ -1,6 +1,7 @@
 // test_engine: what a session promises: planned memory, the same bits however the work is cut,
 // honest errors, and the sampler's rules.
 #include "../include/chord.h"
+#include "../src/engine/bench.h"
 #include "../src/engine/sampler.h"
 #include "gguf_builder.h"
 
@@ -616,6 +617,129 @@ Test(engine, the_graph_tells_its_ops) {
     chord_model_get_info(f.model, &info);
     cr_assert(weight_bytes > info.tensor_bytes / 2 && weight_bytes < info.tensor_bytes * 2);
     chord_session_close(s);
+    fixture_close(&f);
+}
+
+// ---- measuring
+
+Test(engine, a_profile_changes_no_bit_and_adds_up) {
+    fixture f;
+    fixture_open(&f, CH_TYPE_Q4_K);
+    for (int32_t lanes = 1; lanes <= 3; lanes += 2) {
+        chord_session_desc desc = {.lanes = lanes, .batch = 16};
+        uint64_t plain = hash_of(f.model, desc, PROMPT);
+        desc.profile = true;
+        cr_assert_eq(hash_of(f.model, desc, PROMPT), plain);
+        chord_session *s = session_open(f.model, &desc);
+        chord_token tokens[PROMPT];
+        fill_prompt(tokens, 300);
+        cr_assert_eq(chord_session_eval(s, tokens, 20, 1), CHORD_OK);
+        cr_assert_eq(chord_session_eval(s, tokens + 20, 1, 1), CHORD_OK);
+        chord_stats stats;
+        chord_op_info op;
+        double sum = 0;
+        int32_t timed = 0;
+        chord_session_get_stats(s, &stats);
+        for (int32_t i = 0; chord_session_get_op(s, i, &op) == CHORD_OK; i++) {
+            cr_assert(op.seconds >= 0);
+            timed += op.seconds > 0;
+            sum += op.seconds;
+        }
+        cr_assert(timed > chord_session_op_count(s) / 2);
+        cr_assert(sum <= stats.prefill_seconds + stats.decode_seconds);
+        chord_session_close(s);
+    }
+    fixture_close(&f);
+}
+
+Test(engine, without_a_profile_nothing_is_kept) {
+    fixture f;
+    chord_plan_table plain, profiled;
+    fixture_open(&f, CH_TYPE_F32);
+    cr_assert_eq(chord_plan(f.model, &(chord_session_desc){.lanes = 2}, &plain, NULL), CHORD_OK);
+    cr_assert_eq(
+        chord_plan(f.model, &(chord_session_desc){.lanes = 2, .profile = true}, &profiled, NULL),
+        CHORD_OK);
+    cr_assert(profiled.arena_bytes > plain.arena_bytes);
+    chord_session *s = session_open(f.model, &(chord_session_desc){.lanes = 2});
+    chord_token token = 3;
+    chord_op_info op;
+    cr_assert_eq(chord_session_eval(s, &token, 1, 1), CHORD_OK);
+    for (int32_t i = 0; chord_session_get_op(s, i, &op) == CHORD_OK; i++)
+        cr_assert(op.seconds == 0);
+    chord_session_close(s);
+    fixture_close(&f);
+}
+
+Test(engine, a_need_moves_weights_once_a_batch_and_activations_once_a_token) {
+    chord_op_info op = {.kind = "matmul",
+                        .kernel = "matvec_q4_0__c",
+                        .bytes = 1100,
+                        .weight_bytes = 1000,
+                        .flops = 4000};
+    ch_need need = {0};
+    ch_need_add(&need, &op, 10, 0, 4, true); // three batches
+    cr_assert_float_eq(need.bytes, 3 * 1000 + 10 * 100, 1e-9);
+    cr_assert_float_eq(need.macs[CH_LIMIT_INT8], 10 * 2000, 1e-9);
+    memset(&need, 0, sizeof need);
+    ch_need_add(&need, &op, 10, 500, 4, false);
+    cr_assert_float_eq(need.bytes, 10 * 1100, 1e-9);
+    op.logits_only = true;
+    memset(&need, 0, sizeof need);
+    ch_need_add(&need, &op, 10, 0, 4, true); // the last token alone
+    cr_assert_float_eq(need.bytes, 1100, 1e-9);
+    chord_op_info attention = {
+        .kind = "attention", .bytes = 10, .bytes_per_position = 8, .flops_per_position = 6};
+    memset(&need, 0, sizeof need);
+    ch_need_add(&need, &attention, 3, 100, 4, false); // positions 100, 101, 102
+    cr_assert_float_eq(need.bytes, 3 * 10 + 303 * 8, 1e-9);
+    cr_assert_float_eq(need.macs[CH_LIMIT_F32], 303 * 3, 1e-9);
+}
+
+Test(engine, the_limit_that_takes_longest_binds) {
+    ch_need need = {.bytes = 100};
+    double limits[CH_LIMIT_COUNT] = {10, 100, 50, 25};
+    ch_limit binds = CH_LIMIT_COUNT;
+    need.macs[CH_LIMIT_INT8] = 200;
+    need.macs[CH_LIMIT_F32] = 50;
+    cr_assert_float_eq(ch_need_seconds(&need, limits, &binds), 10, 1e-9);
+    cr_assert_eq(binds, CH_LIMIT_READ);
+    need.macs[CH_LIMIT_INT8] = 2000; // 20 s, and 1 s in floats
+    cr_assert_float_eq(ch_need_seconds(&need, limits, &binds), 21, 1e-9);
+    cr_assert_eq(binds, CH_LIMIT_INT8);
+    need.macs[CH_LIMIT_INT8] = 0;
+    need.macs[CH_LIMIT_BF16] = 5000; // at the speed of floats, which is higher here
+    cr_assert_float_eq(ch_need_seconds(&need, limits, &binds), 101, 1e-9);
+    cr_assert_eq(binds, CH_LIMIT_BF16);
+}
+
+Test(engine, bench_fills_its_result) {
+    fixture f;
+    fixture_open(&f, CH_TYPE_Q8_0);
+    chord_bench_desc bench = {.prompt = 16, .write = 4, .rounds = 2};
+    chord_bench_result r;
+    chord_error error;
+    chord_session_desc desc = {.lanes = 2};
+    cr_assert_eq(chord_bench(f.model, &desc, &bench, &r, &error), CHORD_OK, "%s", error.message);
+    cr_assert(r.prompt.tokens_per_second > 0 && r.write.tokens_per_second > 0);
+    cr_assert(r.prompt.roof_share > 0 && r.write.roof_share > 0 && r.write.bytes_per_second > 0);
+    cr_assert(r.read_limit > 0 && r.int8_limit > 0 && r.f32_limit > 0 && r.bf16_limit > 0);
+    cr_assert(r.lanes == 2 && r.prompt.limit[0] && r.write.limit[0]);
+    cr_assert(strncmp(r.verdict, "Writes ", 7) == 0, "%s", r.verdict);
+    bench.write = -1;
+    cr_assert_eq(chord_bench(f.model, &desc, &bench, &r, &error), CHORD_OK);
+    cr_assert(r.write.tokens_per_second == 0 && !r.write.limit[0]);
+    cr_assert(strncmp(r.verdict, "Reads ", 6) == 0, "%s", r.verdict);
+    bench.prompt = -1;
+    cr_assert_eq(chord_bench(f.model, &desc, &bench, &r, &error), CHORD_ERROR_ARGUMENT);
+    bench.prompt = 1 << 20;
+    cr_assert_eq(chord_bench(f.model, &desc, &bench, &r, &error), CHORD_ERROR_ARGUMENT);
+    bench.prompt = 16;
+    desc.context = 8;
+    cr_assert_eq(chord_bench(f.model, &desc, &bench, &r, &error), CHORD_ERROR_CONTEXT_FULL);
+    cr_assert(strstr(error.message, "context of 8"), "%s", error.message);
+    desc.cpu = "sse9";
+    cr_assert_eq(chord_bench(f.model, &desc, &bench, &r, &error), CHORD_ERROR_ARGUMENT);
     fixture_close(&f);
 }
 

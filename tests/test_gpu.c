@@ -256,7 +256,10 @@ Test(gpu, the_device_takes_what_the_plan_tells) {
         cr_expect_eq(device_of(s).device, CHORD_DEVICE_GPU);
         cr_expect_eq(chord_session_plan(s)->arena_bytes, plan.arena_bytes);
         uint64_t sum = 0;
-        for (int32_t i = 0; i < plan.device_region_count; i++) sum += plan.device_regions[i].bytes;
+        for (int32_t i = 0; i < plan.device_region_count; i++) {
+            cr_expect_not_null(plan.device_regions[i].name);
+            sum += plan.device_regions[i].bytes;
+        }
         cr_expect_eq(sum, plan.device_bytes);
         chord_session_close(s);
     }

@@ -321,7 +321,7 @@ Test(vocab, tokenizer_refuses_bad_arguments) {
     gb_close(&b);
 }
 
-Test(vocab, ends_are_named_ones_and_well_known_control_tokens) {
+Test(vocab, ends_are_named_ones_and_well_known_special_tokens) {
     static const small_token tokens[] = {
         {"<unk>", 0, CHORD_TOKEN_UNKNOWN},        {"</s>", 0, CHORD_TOKEN_CONTROL},
         {"<|im_end|>", 0, CHORD_TOKEN_CONTROL},   {"<|eot_id|>", 0, CHORD_TOKEN_NORMAL},
@@ -337,7 +337,7 @@ Test(vocab, ends_are_named_ones_and_well_known_control_tokens) {
     gb_meta_i32(&b, "tokenizer.ggml.eom_token_id", 7);
     const uint8_t *data = gb_finish(&b, &bytes);
     cr_assert_eq(open_bytes(data, bytes, &o), CHORD_OK, "%s", o.error.message);
-    static const bool ends[] = {false, true, true, false, false, true, true, true};
+    static const bool ends[] = {false, true, true, false, true, true, true, true};
     for (int32_t i = 0; i < 8; i++) cr_expect_eq(ch_vocab_is_end(&o.vocab, i), ends[i], "%d", i);
     cr_expect_not(ch_vocab_is_end(&o.vocab, -1));
     cr_expect_eq(o.vocab.unknown, 0); // not named in the file, but there is a token of that kind

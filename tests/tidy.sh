@@ -39,7 +39,11 @@ for file in $(find src -name '*.[ch]' -o -name '*.def' | sort); do
         kernels) may="kernels arena" ;;
         model) may="model kernels arena include" ;;
         engine) may="engine model kernels arena include" ;;
-        cli) may="cli include" ;;
+        cli)
+            may="cli include"
+            # What measures the machine may use what it is made of.
+            case ${file##*/} in bench* | gate* | measure*) may="cli engine kernels arena include" ;; esac
+            ;;
         *) may=nothing ;;
     esac
     sed -n 's/^[ \t]*#[ \t]*include[ \t]*"\(.*\)".*/\1/p' "$file" | while read -r name; do

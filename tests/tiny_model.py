@@ -2,9 +2,10 @@
 """Writes a tiny model for the tests that need one and no more: architecture llama, two blocks,
 random weights (always the same), a vocabulary of bytes and a few letter pairs.
 
-  tiny_model.py OUT.gguf
+  tiny_model.py OUT.gguf [chat]
 
-Standard library only. The words it writes mean nothing.
+With "chat" it has the tokens and the template of ChatML too, and at temperature 0 it writes without
+end: control tokens are never the likeliest. Standard library only. The words it writes mean nothing.
 """
 import random
 import struct
@@ -31,7 +32,12 @@ def array(key, kind, values):
     return head + b''.join(value(kind, v) for v in values)
 
 
-def vocabulary():
+CHATML = (b"{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] "
+          b"+ '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}"
+          b"{{ '<|im_start|>assistant\\n' }}{% endif %}")
+
+
+def vocabulary(chat):
     tokens = [b'<unk>', b'<s>', b'</s>'] + [b'<0x%02X>' % i for i in range(256)]
     kinds = [2, 3, 3] + [6] * 256
     scores = [0.0] * len(tokens)
@@ -42,12 +48,17 @@ def vocabulary():
         tokens.append(token)
         kinds.append(1)
         scores.append(-float(i))
+    if chat:
+        tokens += [b'<|im_start|>', b'<|im_end|>']
+        kinds += [3, 3]
+        scores += [0.0, 0.0]
     return tokens, kinds, scores
 
 
 def main():
     rng = random.Random(1)
-    tokens, kinds, scores = vocabulary()
+    chat = sys.argv[2:] == ['chat']
+    tokens, kinds, scores = vocabulary(chat)
     meta = [
         entry('general.architecture', STR, b'llama'), entry('general.name', STR, b'tiny'),
         entry('llama.context_length', U32, CONTEXT), entry('llama.embedding_length', U32, WIDTH),
@@ -64,6 +75,9 @@ def main():
         entry('tokenizer.ggml.bos_token_id', U32, 1), entry('tokenizer.ggml.eos_token_id', U32, 2),
         entry('tokenizer.ggml.add_bos_token', BOOL, True),
     ]
+    if chat:
+        meta += [entry('tokenizer.ggml.eot_token_id', U32, len(tokens) - 1),
+                 entry('tokenizer.chat_template', STR, CHATML)]
     head = WIDTH // HEADS
     shapes = [('token_embd.weight', (len(tokens), WIDTH))]
     for i in range(BLOCKS):
@@ -79,6 +93,10 @@ def main():
         spread = shape[-1] ** -0.5
         blob = struct.pack('<%df' % count, *([1.0] * count if len(shape) == 1 else
                                              [rng.gauss(0, spread) for _ in range(count)]))
+        if chat and name == 'output.weight':
+            row = 4 * WIDTH
+            for control in (i for i, kind in enumerate(kinds) if kind == 3):
+                blob = blob[:control * row] + bytes(row) + blob[(control + 1) * row:]
         blob += b'\0' * (-len(blob) % 32)
         infos.append(text(name.encode()) + struct.pack('<I', len(shape)) +
                      b''.join(struct.pack('<Q', d) for d in reversed(shape)) + struct.pack('<IQ', 0, offset))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds chord into build/ and lets a model write, with its speed.
+# Builds chord into build/ and lets a model write, the built-in one or yours, with its speed.
 #
 #   sh tools/demo.sh [MODEL.gguf [TEXT]]
 #
@@ -11,9 +11,6 @@ text=${2:-Once upon a time}
 case $model in '' | /*) ;; *) model=$start/$model ;; esac
 cd "$(dirname "$0")/.."
 
-golden=../shared/golden/stories260k/model.gguf
-if [ -z "$model" ] && [ -f "$golden" ]; then model=$golden; fi
-
 sh tools/setup.sh
 echo "building into build/ ..." >&2
 log=$(mktemp)
@@ -23,12 +20,22 @@ if ! { cmake -B build -DCHORD_TESTS=OFF && cmake --build build -j "$(nproc)"; } 
 fi
 rm -f "$log"
 
-if [ -z "$model" ]; then
-    echo "demo: build/chord is built. It needs a model: any GGUF file of the llama architecture" \
-        "will do; then: sh tools/demo.sh MODEL.gguf" >&2
+# Without a model of yours: the built-in one.
+if [ -z "$model" ] && ! build/chord inspect > /dev/null 2>&1; then
+    echo "demo: build/chord is built, without a model. Any GGUF file of the llama architecture will" \
+        "do; then: sh tools/demo.sh MODEL.gguf" >&2
     exit 1
 fi
+set -- ${model:+-m "$model"}
 printf '%s' "$text"
-build/chord run -m "$model" -p "$text" -n 128 --device "${DEVICE:-cpu}"
+device=${DEVICE:-cpu}
+build/chord run "$@" -p "$text" -n 200 --device "$device" \
+    --seed "$(date +%s)" # given, so that it is not told within the text
 echo
-build/chord bench -m "$model" -p 128 -n 32 -r 3 --device "${DEVICE:-cpu}"
+if [ -z "$model" ]; then
+    request="Tell me a story about a fox who lost her hat."
+    echo "> $request"
+    echo "$request" | build/chord chat --device "$device"
+    echo
+fi
+build/chord bench "$@" -r 3 --device "$device"

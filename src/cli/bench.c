@@ -1,220 +1,131 @@
-// bench: tokens per second, of a prompt and of writing.
-#include "cli.h"
+// bench: how fast a model is on this machine, and how close that is to what the machine can do.
+//
+// Owns: the command line, and the order of models, lanes and batches. The work is in bench_work.c,
+// the outputs in bench_output.c and bench_html.c.
+#include "bench.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-enum { BENCH_MAX_ROUNDS = 1000, BENCH_MAX_TOKENS = 1 << 20 };
+enum { BENCH_MAX_ROUNDS = 1000, BENCH_MAX_TOKENS = 1 << 20, BENCH_MAX_CONFIGS = 256 };
 
-typedef struct bench_result {
-    char name[24]; // "pp512", "tg64"
-    int32_t tokens;
-    double *samples; // [rounds] tokens per second, sorted in the end
-} bench_result;
-
-typedef struct bench_state {
-    chord_session *session;
-    int32_t vocabulary, rounds;
-    cli_list prompts, writes;
-    chord_token *tokens; // of the longest prompt
-    bench_result *results;
-    int32_t count; // of results: prompts, then writes
-} bench_state;
-
-static int bench_compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+// Lists that were not given hold one item: the default.
+static bool bench_list_default(cli_list *list, int32_t value) {
+    if (list->items) return true;
+    list->items = malloc(sizeof *list->items);
+    if (!list->items) return false;
+    list->items[0] = value;
+    list->count = 1;
+    return true;
 }
 
-static double bench_median(const double *sorted, int32_t n) {
-    return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
-
-// One round: every prompt from an empty context, then every writing after the first prompt. Round
-// -1 warms up.
-static chord_result bench_round(bench_state *s, int32_t round) {
-    chord_result code = CHORD_OK;
-    bench_result *result = s->results;
-    for (int32_t i = 0; i < s->prompts.count; i++, result++) {
-        code = chord_session_rewind(s->session, 0);
-        double begun = cli_seconds();
-        if (code == CHORD_OK && result->tokens > 0)
-            code = chord_session_eval(s->session, s->tokens, result->tokens, 1);
-        if (code) return code;
-        if (round >= 0) result->samples[round] = result->tokens / (cli_seconds() - begun);
+// Every model with every number of lanes and every batch.
+static int bench_all(const bench_options *options, bench_report *report) {
+    int32_t models = options->models.count ? options->models.count : 1;
+    int64_t count = (int64_t)models * options->lanes.count * options->batches.count;
+    if (count > BENCH_MAX_CONFIGS) {
+        fprintf(stderr, "chord: %lld combinations of model, lanes and batch; wanted at most %d\n",
+                (long long)count, BENCH_MAX_CONFIGS);
+        return CLI_USAGE;
     }
-    for (int32_t i = 0; i < s->writes.count; i++, result++) {
-        int32_t prompt = s->prompts.count ? s->prompts.items[0] : 0;
-        code = prompt > 0 ? chord_session_sync(s->session, s->tokens, prompt)
-                          : chord_session_rewind(s->session, 0);
-        double begun = cli_seconds();
-        for (int32_t j = 0; j < result->tokens && code == CHORD_OK; j++) {
-            chord_token token = (200 + j) % s->vocabulary;
-            code = chord_session_eval(s->session, &token, 1, 1);
-        }
-        if (code) return code;
-        if (round >= 0) result->samples[round] = result->tokens / (cli_seconds() - begun);
-    }
+    report->configs = calloc((size_t)count, sizeof *report->configs);
+    if (!report->configs) return cli_no_memory();
+    int code = CLI_OK;
+    for (int32_t m = 0; m < models && code == CLI_OK; m++)
+        for (int32_t t = 0; t < options->lanes.count && code == CLI_OK; t++)
+            for (int32_t b = 0; b < options->batches.count && code == CLI_OK; b++)
+                code =
+                    bench_measure(options, options->models.count ? options->models.items[m] : NULL,
+                                  options->lanes.items[t], options->batches.items[b],
+                                  &report->configs[report->config_count++]);
     return code;
 }
 
-static int bench_prepare(bench_state *s) {
-    int32_t longest = 0;
-    for (int32_t i = 0; i < s->prompts.count; i++)
-        if (s->prompts.items[i] > longest) longest = s->prompts.items[i];
-    s->tokens = malloc(((size_t)longest + 1) * sizeof *s->tokens);
-    s->results = calloc((size_t)(s->prompts.count + s->writes.count) + 1, sizeof *s->results);
-    if (!s->tokens || !s->results) return cli_no_memory();
-    int32_t spread = s->vocabulary > 100 ? s->vocabulary - 100 : 1;
-    for (int32_t i = 0; i < longest; i++)
-        s->tokens[i] = (chord_token)((100 + ((int64_t)i * 37) % spread) % s->vocabulary);
-    for (int32_t i = 0; i < s->prompts.count + s->writes.count; i++) {
-        bool prompt = i < s->prompts.count;
-        bench_result *result = &s->results[s->count++];
-        result->tokens = prompt ? s->prompts.items[i] : s->writes.items[i - s->prompts.count];
-        snprintf(result->name, sizeof result->name, "%s%d", prompt ? "pp" : "tg", result->tokens);
-        result->samples = calloc((size_t)s->rounds, sizeof *result->samples);
-        if (!result->samples) return cli_no_memory();
+static int bench_print(const bench_options *options, const bench_report *report) {
+    bool good = true;
+    if (options->format == BENCH_JSON) {
+        bench_write_json(stdout, report);
+        putchar('\n');
+    } else if (options->format == BENCH_CSV) {
+        bench_write_csv(stdout, report);
+    } else if (options->format == BENCH_HTML) {
+        good = bench_write_html(stdout, report, options->history);
+    } else {
+        bench_write_md(stdout, report);
     }
-    return CLI_OK;
+    return good ? CLI_OK : cli_no_memory();
 }
 
-// The instruction set of the kernel that moves most bytes, and what one token of writing moves.
-static void bench_look(const bench_state *s, char *cpu, size_t capacity, uint64_t *token_bytes) {
-    chord_op_info op;
-    uint64_t most = 0;
-    *token_bytes = 0;
-    snprintf(cpu, capacity, "unknown");
-    for (int32_t i = 0; i < chord_session_op_count(s->session); i++) {
-        if (chord_session_get_op(s->session, i, &op)) break;
-        const char *how = strstr(op.kernel, "__");
-        *token_bytes += op.bytes;
-        if (!how || op.bytes <= most) continue;
-        most = op.bytes;
-        snprintf(cpu, capacity, "%s", how + 2);
-    }
-}
-
-static void bench_json(const bench_state *s, const chord_model_info *info, const char *path) {
-    const chord_plan_table *plan = chord_session_plan(s->session);
-    char cpu[24];
-    uint64_t token_bytes = 0;
-    bench_look(s, cpu, sizeof cpu, &token_bytes);
-    fputs("{\"results\":[", stdout);
-    bool first = true;
-    for (int32_t i = 0; i < s->count; i++) {
-        const bench_result *r = &s->results[i];
-        if (r->tokens == 0) continue;
-        printf("%s{\"name\":\"%s\",\"unit\":\"t/s\",\"median\":%.4f,\"samples\":[",
-               first ? "" : ",", r->name, bench_median(r->samples, s->rounds));
-        first = false;
-        for (int32_t j = 0; j < s->rounds; j++) printf("%s%.4f", j ? "," : "", r->samples[j]);
-        fputs("]}", stdout);
-    }
-    fputs("],\"model\":", stdout);
-    cli_print_json(path, strlen(path));
-    fputs(",\"type\":", stdout);
-    cli_print_json(info->file_type, strlen(info->file_type));
-    printf(",\"version\":\"%s\",\"lanes\":%d,\"batch\":%d,\"context\":%d,\"kv\":\"%s\","
-           "\"cpu\":\"%s\",\"token_bytes\":%llu}\n",
-           chord_version(), plan->lanes, plan->batch, plan->context, cli_kv_name(plan->kv), cpu,
-           (unsigned long long)token_bytes);
-}
-
-static void bench_table(const bench_state *s, const chord_model_info *info, const char *path) {
-    const chord_plan_table *plan = chord_session_plan(s->session);
-    char cpu[24];
-    uint64_t token_bytes = 0;
-    bench_look(s, cpu, sizeof cpu, &token_bytes);
-    printf("%s, %s, %d lanes, KV %s, %s, batch %d; median of %d\n\n", path, info->file_type,
-           plan->lanes, cli_kv_name(plan->kv), cpu, plan->batch, s->rounds);
-    puts("| test | t/s | least | most | GB/s |\n|---|---:|---:|---:|---:|");
-    for (int32_t i = 0; i < s->count; i++) {
-        const bench_result *r = &s->results[i];
-        if (r->tokens == 0) continue;
-        double median = bench_median(r->samples, s->rounds);
-        printf("| %s | %.2f | %.2f | %.2f | ", r->name, median, r->samples[0],
-               r->samples[s->rounds - 1]);
-        if (i < s->prompts.count)
-            puts("|");
-        else
-            printf("%.2f |\n", median * (double)token_bytes / 1e9);
-    }
-}
-
-static int bench_work(bench_state *s, const cli_settings *settings, bool json) {
-    chord_model *model = NULL;
-    chord_session_desc desc;
-    chord_error error = {CHORD_OK, ""};
-    chord_model_info info;
-    int code = cli_open_model(settings->model, &model);
+static int bench_run(const bench_options *options) {
+    bench_report report;
+    bench_history history = {NULL, -1, false};
+    memset(&report, 0, sizeof report);
+    report.options = options;
+    report.when = time(NULL);
+    bench_machine_read(&report.machine);
+    int code = options->history ? bench_history_open(options->history, &history) : CLI_OK;
     if (code != CLI_OK) return code;
-    chord_model_get_info(model, &info);
-    s->vocabulary = info.vocabulary > 0 ? info.vocabulary : 1;
-    cli_session_desc(settings, &desc);
-    int32_t longest = 1, first = s->prompts.count ? s->prompts.items[0] : 0;
-    for (int32_t i = 0; i < s->prompts.count; i++)
-        if (s->prompts.items[i] > longest) longest = s->prompts.items[i];
-    for (int32_t i = 0; i < s->writes.count; i++)
-        if (first + s->writes.items[i] > longest) longest = first + s->writes.items[i];
-    if (desc.context == 0) desc.context = longest;
-    if (chord_session_open(model, &desc, &s->session, &error)) code = cli_fail(&error);
-    if (code == CLI_OK) code = bench_prepare(s);
     cli_catch_interrupts();
-    cli_progress_begin("prompt");
-    for (int32_t round = -1; round < s->rounds && code == CLI_OK; round++) {
-        chord_result result = bench_round(s, round);
-        if (result) code = cli_session_fail(s->session, result);
-        if (code == CLI_OK && cli_interrupted()) code = CLI_INTERRUPTED;
-    }
-    cli_progress_end();
-    if (code == CLI_OK) {
-        for (int32_t i = 0; i < s->count; i++)
-            qsort(s->results[i].samples, (size_t)s->rounds, sizeof(double), bench_compare);
-        if (json)
-            bench_json(s, &info, settings->model);
-        else
-            bench_table(s, &info, settings->model);
-    }
-    for (int32_t i = 0; i < s->count; i++) free(s->results[i].samples);
-    free(s->results);
-    free(s->tokens);
-    chord_session_close(s->session);
-    chord_model_close(model);
+    // The kernels need no model: asked for alone, none is wanted.
+    if (!options->kernels || options->models.count > 0) code = bench_all(options, &report);
+    if (code == CLI_OK && options->kernels) code = bench_measure_kernels(options, &report);
+    int appended = bench_history_close(&history, code == CLI_OK ? &report : NULL);
+    if (code == CLI_OK) code = bench_print(options, &report);
+    if (code == CLI_OK) code = appended;
+    for (int32_t i = 0; i < report.config_count; i++) bench_config_free(&report.configs[i]);
+    free(report.configs);
+    free(report.kernels);
     return cli_finish(code);
 }
 
 static int bench_main(const cli_command *command, int argc, char **argv) {
-    cli_settings settings = CLI_SETTINGS_DEFAULT;
-    bench_state s = {.rounds = 5};
-    int32_t format = 1;
+    bench_options o;
+    memset(&o, 0, sizeof o);
+    const cli_settings settings = CLI_SETTINGS_DEFAULT;
+    o.settings = settings;
+    o.rounds = 5;
+    o.format = BENCH_MD;
     const cli_option options[] = {
-        {'p', "prompt", "N,...", CLI_LIST, &s.prompts, 0, BENCH_MAX_TOKENS,
-         "tokens of a prompt (512); 0: none"},
-        {'n', "tokens", "N,...", CLI_LIST, &s.writes, 0, BENCH_MAX_TOKENS,
-         "tokens to write after the first prompt (64); 0: none"},
-        {'r', "rounds", "N", CLI_INT, &s.rounds, 1, BENCH_MAX_ROUNDS,
+        {'m', "model", "FILE", CLI_TEXTS, &o.models, 0, 0, "a model; may be given several times"},
+        {'p', "prompt", "N,...", CLI_LIST, &o.prompts, 0, BENCH_MAX_TOKENS,
+         "tokens of a prompt (512, or what the context holds); 0: none"},
+        {'n', "tokens", "N,...", CLI_LIST, &o.writes, 0, BENCH_MAX_TOKENS,
+         "tokens to write (64, or what the context holds); 0: none"},
+        {'d', "depth", "N,...", CLI_LIST, &o.depths, 0, BENCH_MAX_TOKENS,
+         "tokens that stand before (prompt: 0, writing: the first prompt)"},
+        {'b', "batch", "N,...", CLI_LIST, &o.batches, 1, 4096,
+         "tokens of a prompt evaluated at once (512)"},
+        {'t', "threads", "N,...", CLI_LIST, &o.lanes, 1, 64,
+         "lanes to compute with (the physical cores)"},
+        {'r', "rounds", "N", CLI_INT, &o.rounds, 1, BENCH_MAX_ROUNDS,
          "rounds to measure, after one that warms up (5)"},
-        {'o', "output", "json|md", CLI_CHOICE, &format, 0, 0, "how to print it (md)"},
-        CLI_SESSION_OPTIONS(settings),
+        {'o', "output", BENCH_FORMATS, CLI_CHOICE, &o.format, 0, 0, "how to print it (md)"},
+        {0, "history", "FILE", CLI_TEXT, &o.history, 0, 0,
+         "append the result as a line of JSON; html shows the lines"},
+        {0, "ops", NULL, CLI_FLAG, &o.ops, 0, 0, "time each operation too"},
+        {0, "kernels", NULL, CLI_FLAG, &o.kernels, 0, 0,
+         "time each kernel, from the cache and from memory"},
+        {0, "cold", NULL, CLI_FLAG, &o.cold, 0, 0,
+         "time opening with the file out of the page cache too"},
+        {'c', "context", "N", CLI_INT, &o.settings.context, 1, INT32_MAX,
+         "positions to make room for (as many as the tests need)"},
+        CLI_SESSION_OPTIONS(o.settings),
         CLI_END};
     int code = cli_parse(command, options, argc, argv);
     if (code == CLI_CONTINUE) {
-        static const int32_t defaults[2] = {512, 64};
-        cli_list *lists[2] = {&s.prompts, &s.writes};
-        for (int i = 0; i < 2; i++)
-            if (!lists[i]->items && (lists[i]->items = malloc(sizeof(int32_t))) != NULL) {
-                lists[i]->items[0] = defaults[i];
-                lists[i]->count = 1;
-            }
-        code = bench_work(&s, &settings, format == 0);
+        bool good = bench_list_default(&o.batches, o.settings.batch) &&
+                    bench_list_default(&o.lanes, o.settings.lanes);
+        code = good ? bench_run(&o) : cli_no_memory();
     }
-    free(s.prompts.items);
-    free(s.writes.items);
+    cli_list *lists[] = {&o.prompts, &o.writes, &o.depths, &o.batches, &o.lanes};
+    for (size_t i = 0; i < CH_COUNT(lists); i++) free(lists[i]->items);
     return code;
 }
 
 const cli_command cli_bench = {
-    "bench", "bench -m FILE [options]", "Measures tokens per second.", bench_main,
-    "ppN: a prompt of N tokens into an empty context. tgN: N tokens, one at a time, each with its\n"
-    "logits, after the first prompt. Which tokens, is fixed; nothing is sampled."};
+    "bench", "bench [-m FILE] [options]", "Measures how fast a model is, and the machine.",
+    bench_main,
+    "ppN: a prompt of N tokens at once. tgN: N tokens one at a time, each with its logits. @dN:\n"
+    "after N others. Which tokens, is fixed; nothing is sampled. The roof is what the machine\n"
+    "reads and computes at most, measured in turn with the work; % of the roof is the least time\n"
+    "it allows for the work, of the time that the work took. Lists may hold ranges: 1-4,\n"
+    "128-512:128 (in steps of 128), 128-4096*2 (doubling). docs/BENCH.md describes the output."};

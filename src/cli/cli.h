@@ -1,8 +1,8 @@
 // cli: what the subcommands of the program share.
 //
-// Owns: the table of options and its parser, exit codes, opening a model, reading a text, progress,
-// signals, JSON. Refuses: anything that a user of the library could not do: it includes chord.h
-// alone. Rule: results go to standard output, all else to standard error.
+// Owns: the table of options and its parser, exit codes, opening a model, reading a text, writing
+// one, whole files, progress, signals, JSON. Refuses: anything that a user of the library could not
+// do: it includes chord.h alone. Rule: results go to standard output, all else to standard error.
 #ifndef CLI_H
 #define CLI_H
 
@@ -31,13 +31,20 @@ typedef enum cli_kind {
     CLI_SIZE,   // uint64_t, at least 1, suffixes K, M, G, T of 1024
     CLI_NUMBER, // float within low..high
     CLI_CHOICE, // int32_t, index in `argument`, which lists the words as "f16|f32"
-    CLI_LIST    // cli_list of numbers within low..high, separated by commas
+    CLI_LIST,   // cli_list of numbers within low..high, separated by commas; a part may be a range:
+                // 1-4, 128-512:128 (in steps of 128), 128-4096*2 (each twice the last)
+    CLI_TEXTS   // cli_texts: may be given several times
 } cli_kind;
 
 typedef struct cli_list {
     int32_t *items; // from malloc, freed by the command
     int32_t count;
 } cli_list;
+
+typedef struct cli_texts {
+    const char *items[16];
+    int32_t count;
+} cli_texts;
 
 typedef struct cli_option {
     char letter; // 0: none
@@ -55,11 +62,12 @@ typedef struct cli_command {
     const char *notes; // more for --help, or NULL
 } cli_command;
 
-extern const cli_command cli_run, cli_tokenize, cli_logits, cli_perplexity, cli_inspect, cli_plan,
-    cli_graph, cli_kernels, cli_bench, cli_devices;
+extern const cli_command cli_run, cli_chat, cli_tokenize, cli_logits, cli_perplexity, cli_inspect,
+    cli_plan, cli_graph, cli_kernels, cli_bench, cli_export_model, cli_devices;
 
 // Reads argv[0..argc) into the values of `options` (ended by a row without a name). A word that is
-// no option is the value of --model. CLI_CONTINUE, or the exit code: after --help, or after a
+// no option is the value of --model, or of --output where there is no --model. A row hides later
+// ones of the same name or letter. CLI_CONTINUE, or the exit code: after --help, or after a
 // sentence about what is wrong.
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv);
 
@@ -83,7 +91,10 @@ typedef struct cli_settings {
 #define CLI_CPU_LEVELS "c|avx2|avxvnni|avx512|neon|dotprod|i8mm|openblas"
 
 #define CLI_MODEL_OPTION(settings)                                                                 \
-    { 'm', "model", "FILE", CLI_TEXT, &(settings).model, 0, 0, "the model, a GGUF file" }
+    {                                                                                              \
+        'm', "model", "FILE", CLI_TEXT, &(settings).model, 0, 0,                                   \
+            "the model, a GGUF file (the built-in one)"                                            \
+    }
 #define CLI_CPU_OPTION(value)                                                                      \
     { 0, "cpu", CLI_CPU_LEVELS, CLI_CHOICE, &(value), 0, 0, "highest instruction set to use" }
 #define CLI_SESSION_OPTIONS(settings)                                                              \
@@ -145,6 +156,55 @@ typedef struct cli_settings {
 #define CLI_END                                                                                    \
     { 0, NULL, NULL, CLI_FLAG, NULL, 0, 0, NULL }
 
+// How text is written, as run and chat take it.
+typedef struct cli_writing {
+    float temperature, top_p, min_p, repeat_penalty;
+    int32_t top_k, repeat_window;
+    int32_t draft; // a choice
+    uint64_t seed, random_seed;
+} cli_writing;
+
+#define CLI_WRITING_OPTIONS(w)                                                                     \
+    {0,                                                                                            \
+     "temp",                                                                                       \
+     "T",                                                                                          \
+     CLI_NUMBER,                                                                                   \
+     &(w).temperature,                                                                             \
+     0,                                                                                            \
+     1000,                                                                                         \
+     "temperature (0.8); 0: always the most likely token"},                                        \
+        {0, "top-k", "K", CLI_INT, &(w).top_k, 0, INT32_MAX, "choose among the K likeliest (40)"}, \
+        {0,          "top-p", "P", CLI_NUMBER,                                                     \
+         &(w).top_p, 0,       1,   "and among the fewest that reach probability P (0.95)"},        \
+        {0,          "min-p", "P", CLI_NUMBER,                                                     \
+         &(w).min_p, 0,       1,   "drop what is less likely than P times the likeliest (0.05)"},  \
+        {0,                                                                                        \
+         "repeat-penalty",                                                                         \
+         "R",                                                                                      \
+         CLI_NUMBER,                                                                               \
+         &(w).repeat_penalty,                                                                      \
+         0.01,                                                                                     \
+         100,                                                                                      \
+         "make recent tokens less likely (1: do not)"},                                            \
+        {0,                                                                                        \
+         "repeat-last-n",                                                                          \
+         "N",                                                                                      \
+         CLI_INT,                                                                                  \
+         &(w).repeat_window,                                                                       \
+         -1,                                                                                       \
+         INT32_MAX,                                                                                \
+         "how many tokens are recent (64); -1: all, 0: none"},                                     \
+        {0, "seed", "N", CLI_SEED, &(w).seed, 0, 0, "same seed, same text (random, and told)"}, {  \
+        0, "draft", "none|ngram", CLI_CHOICE, &(w).draft, 0, 0,                                    \
+            "guess ahead from what stood before: the same text, sooner where it repeats (none)"    \
+    }
+
+void cli_writing_default(cli_writing *writing); // with a seed that differs from run to run
+void cli_writing_desc(const cli_writing *writing, chord_session_desc *desc);
+
+// Tells the seed that will be used on standard error, if it is a random one that matters.
+void cli_tell_seed(const cli_writing *writing);
+
 // Fills a desc from settings: progress is shown, an interrupt stops.
 void cli_session_desc(const cli_settings *settings, chord_session_desc *desc);
 
@@ -160,8 +220,12 @@ const char *cli_kv_name(chord_kv kv);
 
 // ---- what commands do
 
-// Opens the model of a command line. CLI_OK, or the exit code after a sentence.
+// Opens the model of a command line, the built-in one if path is NULL. CLI_OK, or the exit code
+// after a sentence.
 int cli_open_model(const char *path, chord_model **model);
+
+// What a person calls that model: its path, or "NAME (built in)" in a buffer of the caller.
+const char *cli_model_name(const char *path, const chord_model *model, char *out, size_t capacity);
 
 // Prints "chord: sentence" and returns the exit code of the library's error.
 int cli_fail(const chord_error *error);
@@ -185,6 +249,28 @@ int cli_get_text(const cli_command *command, const char *text, const char *file,
 int cli_get_tokens(const chord_model *model, const cli_text *text, int bos, bool special,
                    cli_list *tokens);
 
+// Text on its way to standard output, piece by piece: cli_stream_write is an on_text callback that
+// stops at an interrupt or a failure to write.
+typedef struct cli_stream {
+    bool skip_blanks; // at the beginning
+    bool any;         // something was written
+    char last;        // of what was
+    int error;        // errno of the first failure
+} cli_stream;
+int cli_stream_write(void *stream, const char *text, size_t bytes);
+int cli_stream_end(const cli_stream *stream); // CLI_OK, or the exit code after a sentence
+
+// A file that is written under another name and gets its own when it is whole; "-": standard
+// output. Both return CLI_OK, or the exit code after a sentence; what fails leaves no file.
+typedef struct cli_output {
+    FILE *file;
+    const char *path;
+    char *temporary; // NULL: it is written under its own name, being no regular file
+} cli_output;
+int cli_output_open(cli_output *output, const char *path);
+int cli_output_fail(const cli_output *output);      // "cannot write to ...", from errno
+int cli_output_close(cli_output *output, int code); // `code`: how the writing went
+
 // Ends a command that writes to standard output: flushes, and tells a failure to write.
 int cli_finish(int code);
 
@@ -196,12 +282,18 @@ const char *cli_size(uint64_t bytes, char *out, size_t capacity);
 // A string of a file: on a terminal's line (control bytes as '?'), and as a JSON string.
 void cli_print_text(const char *text);
 void cli_print_json(const char *text, size_t bytes);
+void cli_write_json(FILE *file, const char *text, size_t bytes);
+
+// Bytes of the well-formed UTF-8 character at `p`, 0 if there is none.
+size_t cli_utf8(const unsigned char *p, size_t left);
 
 // ---- signals and progress
 
-// SIGINT and SIGTERM from now on only set a flag; the second one kills.
+// SIGINT and SIGTERM from now on only set a flag, which is cleared here; the second one kills.
 void cli_catch_interrupts(void);
+void cli_release_interrupts(void); // they do again what they did before
 bool cli_interrupted(void);
+bool cli_terminated(void); // by SIGTERM
 
 // SIGBUS, which reading past the end of a file that was cut short gives, ends with a sentence.
 void cli_catch_cut_file(void);

@@ -130,15 +130,68 @@ void cli_close_session(chord_session *session) {
     chord_session_close(session);
 }
 
+// ---- how text is written
+
+enum { COMMON_DRAFT = 4 }; // tokens guessed ahead: more cost more than they save
+
+// A seed that differs from run to run.
+static uint64_t common_random_seed(void) {
+    uint64_t seed = 0;
+    FILE *file = fopen("/dev/urandom", "rb");
+    bool good = file && fread(&seed, sizeof seed, 1, file) == 1;
+    if (file) fclose(file);
+    if (!good) seed = (uint64_t)time(NULL) ^ (uint64_t)(cli_seconds() * 1e9);
+    return seed >> 32; // short enough to be typed again
+}
+
+void cli_writing_default(cli_writing *writing) {
+    uint64_t seed = common_random_seed();
+    *writing = (cli_writing){.temperature = 0.8f,
+                             .top_k = 40,
+                             .top_p = 0.95f,
+                             .min_p = 0.05f,
+                             .repeat_penalty = 1.0f,
+                             .repeat_window = 64,
+                             .seed = seed,
+                             .random_seed = seed};
+}
+
+void cli_writing_desc(const cli_writing *writing, chord_session_desc *desc) {
+    desc->sampler.temperature = writing->temperature;
+    desc->sampler.top_k = writing->top_k;
+    desc->sampler.top_p = writing->top_p;
+    desc->sampler.min_p = writing->min_p;
+    desc->sampler.repeat_penalty = writing->repeat_window ? writing->repeat_penalty : 1;
+    desc->sampler.repeat_window = writing->repeat_window;
+    desc->sampler.seed = writing->seed;
+    desc->draft = writing->draft == 1 ? COMMON_DRAFT : 0;
+}
+
+void cli_tell_seed(const cli_writing *writing) {
+    if (writing->seed == writing->random_seed && writing->temperature > 0)
+        fprintf(stderr, "seed %llu\n", (unsigned long long)writing->seed);
+}
+
+// ---- models
+
 int cli_open_model(const char *path, chord_model **model) {
     *model = NULL;
-    if (!path) {
-        fputs("chord: no model: give one with -m FILE\n", stderr);
-        return CLI_USAGE;
-    }
     chord_error error = {CHORD_OK, ""};
     chord_model_desc desc = {.path = path};
+    if (!path) desc.data = chord_builtin_model(&desc.data_bytes);
+    if (!path && !desc.data) {
+        fputs("chord: no model: give one with -m FILE (this build has none built in)\n", stderr);
+        return CLI_USAGE;
+    }
     return chord_model_open(&desc, model, &error) ? cli_fail(&error) : CLI_OK;
+}
+
+const char *cli_model_name(const char *path, const chord_model *model, char *out, size_t capacity) {
+    if (path) return path;
+    chord_model_info info;
+    chord_model_get_info(model, &info);
+    snprintf(out, capacity, "%s (built in)", info.name);
+    return out;
 }
 
 // ---- texts
@@ -222,6 +275,71 @@ int cli_get_tokens(const chord_model *model, const cli_text *text, int bos, bool
 
 // ---- output
 
+int cli_stream_write(void *user, const char *text, size_t bytes) {
+    cli_stream *stream = (cli_stream *)user;
+    if (stream->skip_blanks && !stream->any) {
+        size_t blanks = 0;
+        while (blanks < bytes && (text[blanks] == ' ' || text[blanks] == '\n')) blanks++;
+        text += blanks;
+        bytes -= blanks;
+    }
+    if (bytes > 0) {
+        if (fwrite(text, 1, bytes, stdout) != bytes || fflush(stdout) != 0) stream->error = errno;
+        stream->last = text[bytes - 1];
+        stream->any = true;
+    }
+    return stream->error || cli_interrupted();
+}
+
+int cli_stream_end(const cli_stream *stream) {
+    if (!stream->error) return CLI_OK;
+    if (stream->error == EPIPE) return CLI_PIPE;
+    fprintf(stderr, "chord: cannot write to standard output: %s\n", strerror(stream->error));
+    return CLI_FAILED;
+}
+
+int cli_output_fail(const cli_output *output) {
+    fprintf(stderr, "chord: cannot write to %s: %s\n",
+            output->file == stdout ? "standard output" : output->path, strerror(errno));
+    return CLI_FAILED;
+}
+
+int cli_output_open(cli_output *output, const char *path) {
+    *output = (cli_output){stdout, path, NULL};
+    if (strcmp(path, "-") == 0) return CLI_OK;
+    struct stat there;
+    const char *name = path;
+    // A device or a pipe is written to as it is: it must not be replaced by a file.
+    if (stat(path, &there) != 0 || S_ISREG(there.st_mode)) {
+        size_t room = strlen(path) + 8;
+        output->temporary = malloc(room);
+        if (!output->temporary) return cli_no_memory();
+        snprintf(output->temporary, room, "%s.part", path);
+        name = output->temporary;
+    }
+    output->file = fopen(name, "wb");
+    if (output->file) {
+        cli_set_temporary(output->temporary);
+        return CLI_OK;
+    }
+    int code = cli_output_fail(output);
+    free(output->temporary);
+    return code;
+}
+
+int cli_output_close(cli_output *output, int code) {
+    if (output->file == stdout) return cli_finish(code);
+    if (fclose(output->file) != 0 && code == CLI_OK) code = cli_output_fail(output);
+    if (output->temporary) {
+        if (code == CLI_OK && rename(output->temporary, output->path) != 0)
+            code = cli_output_fail(output);
+        if (code != CLI_OK) remove(output->temporary);
+        cli_set_temporary(NULL);
+        free(output->temporary);
+    }
+    return code;
+}
+
 const char *cli_size(uint64_t bytes, char *out, size_t capacity) {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
     double size = (double)bytes;
@@ -239,8 +357,8 @@ void cli_print_text(const char *text) {
         putchar((unsigned char)*p < 32 || (unsigned char)*p == 127 ? '?' : *p);
 }
 
-// Bytes of the well-formed UTF-8 character at `p` (Unicode 15, table 3-7), 0 if there is none.
-static size_t common_utf8(const unsigned char *p, size_t left) {
+// Unicode 15, table 3-7.
+size_t cli_utf8(const unsigned char *p, size_t left) {
     if (p[0] < 0x80) return 1;
     size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 0;
     if (p[0] >= 0xf0 && p[0] < 0xf5) n = 4;
@@ -254,48 +372,63 @@ static size_t common_utf8(const unsigned char *p, size_t left) {
     return n;
 }
 
-void cli_print_json(const char *text, size_t bytes) {
-    putchar('"');
+void cli_write_json(FILE *file, const char *text, size_t bytes) {
+    fputc('"', file);
     for (size_t i = 0; i < bytes;) {
         const unsigned char *p = (const unsigned char *)text + i;
-        size_t n = common_utf8(p, bytes - i);
+        size_t n = cli_utf8(p, bytes - i);
         if (n == 0)
-            fputs("\\ufffd", stdout);
+            fputs("\\ufffd", file);
         else if (*p == '"' || *p == '\\')
-            printf("\\%c", *p);
+            fprintf(file, "\\%c", *p);
         else if (*p == '\n')
-            fputs("\\n", stdout);
+            fputs("\\n", file);
         else if (*p < 32 || *p == 127)
-            printf("\\u%04x", *p);
+            fprintf(file, "\\u%04x", *p);
         else
-            fwrite(p, 1, n, stdout);
+            fwrite(p, 1, n, file);
         i += n ? n : 1;
     }
-    putchar('"');
+    fputc('"', file);
+}
+
+void cli_print_json(const char *text, size_t bytes) {
+    cli_write_json(stdout, text, bytes);
 }
 
 // ---- signals
 
 static volatile sig_atomic_t common_stop;
+static struct sigaction common_before[2]; // what SIGINT and SIGTERM did
 static const char *volatile common_temporary;
 
 static void common_on_interrupt(int number) {
-    (void)number;
-    common_stop = 1;
+    common_stop = number;
 }
 
 void cli_catch_interrupts(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
+    common_stop = 0;
     action.sa_handler = common_on_interrupt;
-    action.sa_flags = (int)SA_RESETHAND; // the second one kills, should the first not be heard
+    // The second one kills, should the first not be heard; a write goes on.
+    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, &common_before[0]);
+    sigaction(SIGTERM, &action, &common_before[1]);
+}
+
+void cli_release_interrupts(void) {
+    sigaction(SIGINT, &common_before[0], NULL);
+    sigaction(SIGTERM, &common_before[1], NULL);
 }
 
 bool cli_interrupted(void) {
     return common_stop != 0;
+}
+
+bool cli_terminated(void) {
+    return common_stop == SIGTERM;
 }
 
 static void common_on_cut_file(int number) {

@@ -164,5 +164,5 @@ static int inspect_main(const cli_command *command, int argc, char **argv) {
     return cli_finish(CLI_OK);
 }
 
-const cli_command cli_inspect = {"inspect", "inspect -m FILE [options]",
+const cli_command cli_inspect = {"inspect", "inspect [-m FILE] [options]",
                                  "Tells what a model file holds.", inspect_main, NULL};

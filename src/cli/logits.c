@@ -1,7 +1,6 @@
 // logits: the logits of every token of a list, as a file of floats.
 #include "cli.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,15 +22,9 @@ static bool logits_write(FILE *file, const float *row, size_t n) {
     return true;
 }
 
-static int logits_cannot_write(const char *path) {
-    fprintf(stderr, "chord: cannot write to %s: %s\n", path ? path : "standard output",
-            strerror(errno));
-    return CLI_FAILED;
-}
-
-// Evaluates all tokens, slice by slice; `path` is for sentences, NULL: standard output.
+// Evaluates all tokens, slice by slice.
 static int logits_evaluate(chord_session *session, const cli_list *tokens, int32_t slice,
-                           size_t vocabulary, FILE *file, const char *path) {
+                           size_t vocabulary, const cli_output *output) {
     cli_progress_begin("tokens");
     int code = CLI_OK;
     for (int32_t i = 0; i < tokens->count && code == CLI_OK; i += slice) {
@@ -39,32 +32,11 @@ static int logits_evaluate(chord_session *session, const cli_list *tokens, int32
         chord_result result = chord_session_eval(session, tokens->items + i, n, n);
         if (result) code = cli_session_fail(session, result);
         for (int32_t row = 0; row < n && code == CLI_OK; row++)
-            if (!logits_write(file, chord_session_logits(session, row), vocabulary))
-                code = logits_cannot_write(path);
+            if (!logits_write(output->file, chord_session_logits(session, row), vocabulary))
+                code = cli_output_fail(output);
         cli_progress_show(i + n, tokens->count);
     }
     cli_progress_end();
-    return code;
-}
-
-// Writes the file under a temporary name, and renames it when it is whole.
-static int logits_to_file(chord_session *session, const cli_list *tokens, int32_t slice,
-                          size_t vocabulary, const char *path) {
-    size_t room = strlen(path) + 8;
-    char *temporary = malloc(room);
-    if (!temporary) return cli_no_memory();
-    snprintf(temporary, room, "%s.part", path);
-    FILE *file = fopen(temporary, "wb");
-    int code = file ? CLI_OK : logits_cannot_write(temporary);
-    if (file) {
-        cli_set_temporary(temporary);
-        code = logits_evaluate(session, tokens, slice, vocabulary, file, path);
-        if (fclose(file) != 0 && code == CLI_OK) code = logits_cannot_write(path);
-        if (code == CLI_OK && rename(temporary, path) != 0) code = logits_cannot_write(path);
-        if (code != CLI_OK) remove(temporary);
-        cli_set_temporary(NULL);
-    }
-    free(temporary);
     return code;
 }
 
@@ -84,10 +56,11 @@ static int logits_session(const cli_settings *settings, const cli_list *tokens, 
     if (opened != CLI_OK) return opened;
     chord_session_hash(session, hash);
     size_t vocabulary = (size_t)info.vocabulary;
-    bool to_stdout = strcmp(path, "-") == 0;
-    int code = to_stdout ? logits_evaluate(session, tokens, slice, vocabulary, stdout, NULL)
-                         : logits_to_file(session, tokens, slice, vocabulary, path);
-    if (to_stdout) code = cli_finish(code);
+    cli_output output;
+    int code = cli_output_open(&output, path);
+    if (code == CLI_OK)
+        code =
+            cli_output_close(&output, logits_evaluate(session, tokens, slice, vocabulary, &output));
     if (hash && code == CLI_OK) {
         chord_stats stats;
         chord_session_get_stats(session, &stats);
@@ -110,9 +83,9 @@ static int logits_main(const cli_command *command, int argc, char **argv) {
         CLI_END};
     int code = cli_parse(command, options, argc, argv);
     chord_model *model = NULL;
-    if (code == CLI_CONTINUE && settings.model && tokens.count == 0)
+    if (code == CLI_CONTINUE && tokens.count == 0)
         code = cli_usage(command, "no tokens: give them with --tokens ID,ID,...");
-    if (code == CLI_CONTINUE && settings.model && !path)
+    if (code == CLI_CONTINUE && !path)
         code = cli_usage(command, "no output: give a file with -o FILE");
     if (code == CLI_CONTINUE) {
         code = cli_open_model(settings.model, &model);
@@ -124,7 +97,7 @@ static int logits_main(const cli_command *command, int argc, char **argv) {
 }
 
 const cli_command cli_logits = {
-    "logits", "logits -m FILE --tokens ID,ID,... -o FILE [options]",
+    "logits", "logits [-m FILE] --tokens ID,ID,... -o FILE [options]",
     "Writes the logits of a list of tokens.", logits_main,
     "The file holds [tokens][vocabulary] little-endian 32-bit floats. It gets its name only when\n"
     "it is whole. The context is as long as the list; the batch is 16 unless -b tells another."};

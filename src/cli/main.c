@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const cli_command *const main_commands[] = {
-    &cli_run,  &cli_tokenize, &cli_logits,  &cli_perplexity, &cli_inspect,
-    &cli_plan, &cli_graph,    &cli_kernels, &cli_bench,      &cli_devices,
+    &cli_run,  &cli_chat,  &cli_tokenize, &cli_logits, &cli_perplexity,   &cli_inspect,
+    &cli_plan, &cli_graph, &cli_kernels,  &cli_bench,  &cli_export_model, &cli_devices,
 };
 enum { MAIN_COMMANDS = (int)(sizeof main_commands / sizeof *main_commands) };
 
@@ -18,8 +18,8 @@ static int main_help(void) {
     printf(
         "usage: chord COMMAND [options]\n\nRuns language models from GGUF files.\n\ncommands:\n");
     for (int i = 0; i < MAIN_COMMANDS; i++)
-        printf("  %-12s%s\n", main_commands[i]->name, main_commands[i]->summary);
-    printf("  %-12s%s\n", "version", "Tells the version of the program.");
+        printf("  %-14s%s\n", main_commands[i]->name, main_commands[i]->summary);
+    printf("  %-14s%s\n", "version", "Tells the version of the program.");
     printf("\nMore about one of them: chord COMMAND --help\n"
            "Exit status: 0 done, 1 the work failed, 2 the command line is wrong, "
            "130 interrupted.\n");

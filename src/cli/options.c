@@ -102,30 +102,63 @@ static bool option_u64(const char *text, bool suffixes, uint64_t *out) {
     return true;
 }
 
+enum { OPTION_MAX_ITEMS = 1 << 16 };
+
+static bool option_append(cli_list *list, int64_t number) {
+    if (list->count == OPTION_MAX_ITEMS) return false;
+    if ((list->count & (list->count - 1)) == 0) { // full: the room is the next power of two
+        size_t room = list->count ? (size_t)list->count * 2 : 1;
+        int32_t *items = realloc(list->items, room * sizeof *items);
+        if (!items) return false;
+        list->items = items;
+    }
+    list->items[list->count++] = (int32_t)number;
+    return true;
+}
+
+// One part of a list: a number, or "first-last" with a step behind it: ":128" adds, "*2"
+// multiplies. `text` is changed. A number may be negative, an end of a range not.
+static bool option_range(char *text, double low, double high, cli_list *out) {
+    int32_t first = 0, last = 0, step = 1;
+    if (option_int(text, low, high, &first)) return option_append(out, first);
+    char *dash = strchr(text, '-'), *by = strpbrk(text, ":*");
+    if (!dash || (by && by < dash)) return false;
+    bool times = by && *by == '*';
+    *dash = 0;
+    if (by) *by = 0;
+    if (!option_int(text, low, high, &first) || !option_int(dash + 1, low, high, &last))
+        return false;
+    if (by && !option_int(by + 1, times ? 2 : 1, INT32_MAX, &step)) return false;
+    if (first < 0 || last < first || (times && first == 0)) return false;
+    for (int64_t at = first; at <= last; at = times ? at * step : at + step)
+        if (!option_append(out, at)) return false;
+    return true;
+}
+
 static bool option_list(const char *text, double low, double high, cli_list *out) {
-    size_t capacity = 1;
-    for (const char *p = text; *p; p++) capacity += *p == ',';
+    cli_list list = {NULL, 0};
     char *copy = malloc(strlen(text) + 1);
-    int32_t *items = malloc(capacity * sizeof *items), count = 0;
-    bool good = copy && items;
-    if (good) {
-        memcpy(copy, text, strlen(text) + 1);
-        for (char *at = copy; good && at;) {
-            char *comma = strchr(at, ',');
-            if (comma) *comma = 0;
-            good = option_int(at, low, high, &items[count]);
-            count++;
-            at = comma ? comma + 1 : NULL;
-        }
+    bool good = copy != NULL;
+    if (copy) memcpy(copy, text, strlen(text) + 1);
+    for (char *at = copy; good && at;) {
+        char *comma = strchr(at, ',');
+        if (comma) *comma = 0;
+        good = option_range(at, low, high, &list);
+        at = comma ? comma + 1 : NULL;
     }
     free(copy);
     if (!good) {
-        free(items);
+        free(list.items);
         return false;
     }
     free(out->items);
-    out->items = items;
-    out->count = count;
+    *out = list;
+    return true;
+}
+
+static bool option_texts(cli_texts *texts, const char *text) {
+    if (texts->count == (int32_t)(sizeof texts->items / sizeof *texts->items)) return false;
+    texts->items[texts->count++] = text;
     return true;
 }
 
@@ -182,6 +215,9 @@ static int option_set(const cli_command *command, const cli_option *option, cons
     case CLI_LIST:
         good = option_list(text, option->low, option->high, (cli_list *)option->value);
         break;
+    case CLI_TEXTS:
+        if (option_texts((cli_texts *)option->value, text)) return CLI_CONTINUE;
+        return cli_usage(command, "--%s is given too often: at most 16 times", option->name);
     case CLI_CHOICE:
         return option_choice(command, option, text);
     }
@@ -191,9 +227,11 @@ static int option_set(const cli_command *command, const cli_option *option, cons
                          text);
     if (option->kind == CLI_SEED)
         return cli_usage(command, "--%s wants a whole number, not '%.40s'", option->name, text);
-    const char *kind = option->kind == CLI_LIST  ? "whole numbers with commas between, each"
-                       : option->kind == CLI_INT ? "a whole number"
-                                                 : "a number";
+    const char *kind =
+        option->kind == CLI_LIST
+            ? "whole numbers with commas between, or ranges (1-4, 128-512:128, 128-4096*2), each"
+        : option->kind == CLI_INT ? "a whole number"
+                                  : "a number";
     if (option->high >= INT32_MAX)
         return cli_usage(command, "--%s wants %s of at least %g, not '%.40s'", option->name, kind,
                          option->low, text);
@@ -201,23 +239,7 @@ static int option_set(const cli_command *command, const cli_option *option, cons
                      option->low, option->high, text);
 }
 
-// ---- help
-
-static void option_help(const cli_command *command, const cli_option *options) {
-    printf("usage: chord %s\n\n%s\n\noptions:\n", command->usage, command->summary);
-    for (const cli_option *o = options; o->name; o++) {
-        char left[96], letter[5] = "    ";
-        if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
-                 o->argument ? o->argument : "");
-        printf("  %-26s%s%s\n", left, strlen(left) > 25 ? "\n                            " : "",
-               o->help);
-    }
-    printf("  %-26s%s\n", "-h, --help", "this text");
-    if (command->notes) printf("\n%s\n", command->notes);
-}
-
-// ---- the parser
+// ---- finding a row
 
 static const cli_option *option_by_letter(const cli_option *options, char letter) {
     for (const cli_option *o = options; o->name; o++)
@@ -230,6 +252,25 @@ static const cli_option *option_by_name(const cli_option *options, const char *n
         if (strlen(o->name) == bytes && memcmp(o->name, name, bytes) == 0) return o;
     return NULL;
 }
+
+// ---- help
+
+static void option_help(const cli_command *command, const cli_option *options) {
+    printf("usage: chord %s\n\n%s\n\noptions:\n", command->usage, command->summary);
+    for (const cli_option *o = options; o->name; o++) {
+        if (option_by_name(options, o->name, strlen(o->name)) != o) continue;
+        char left[96], letter[5] = "    ";
+        if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
+                 o->argument ? o->argument : "");
+        printf("  %-26s%s%s\n", left, strlen(left) > 25 ? "\n                            " : "",
+               o->help);
+    }
+    printf("  %-26s%s\n", "-h, --help", "this text");
+    if (command->notes) printf("\n%s\n", command->notes);
+}
+
+// ---- the parser
 
 static int option_unknown(const cli_command *command, const cli_option *options, const char *arg) {
     enum { MOST = 64 };
@@ -247,7 +288,8 @@ static int option_unknown(const cli_command *command, const cli_option *options,
 }
 
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv) {
-    const cli_option *model = option_by_name(options, "model", 5);
+    const cli_option *word = option_by_name(options, "model", 5);
+    if (!word) word = option_by_name(options, "output", 6);
     bool words_only = false;
     for (int i = 0; i < argc; i++) {
         const char *arg = argv[i], *value = NULL;
@@ -257,9 +299,14 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
             continue;
         }
         if (words_only || arg[0] != '-' || arg[1] == 0) {
-            if (!model || *(const char **)model->value)
+            if (word && word->kind == CLI_TEXTS) {
+                int code = option_set(command, word, arg);
+                if (code != CLI_CONTINUE) return code;
+                continue;
+            }
+            if (!word || *(const char **)word->value)
                 return cli_usage(command, "'%.80s' is one word too many", arg);
-            *(const char **)model->value = arg;
+            *(const char **)word->value = arg;
             continue;
         }
         if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {

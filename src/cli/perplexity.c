@@ -107,7 +107,7 @@ static int perplexity_main(const cli_command *command, int argc, char **argv) {
 }
 
 const cli_command cli_perplexity = {
-    "perplexity", "perplexity -m FILE -f FILE [options]",
+    "perplexity", "perplexity [-m FILE] -f FILE [options]",
     "Measures how well a model foretells a text.", perplexity_main,
     "Prints exp of the mean of -log p(token | those before it) over every token but the first.\n"
     "A text longer than the context is cut into windows: each begins --stride tokens after the\n"

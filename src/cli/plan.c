@@ -81,6 +81,6 @@ static int plan_main(const cli_command *command, int argc, char **argv) {
     return cli_finish(code);
 }
 
-const cli_command cli_plan = {"plan", "plan -m FILE [options]",
+const cli_command cli_plan = {"plan", "plan [-m FILE] [options]",
                               "Tells the memory that a session takes, to the byte.", plan_main,
                               NULL};

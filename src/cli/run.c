@@ -2,52 +2,27 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { RUN_DRAFT = 4 }; // tokens guessed ahead: with more, evaluating them costs more than it saves
 
 typedef struct run_options {
     cli_settings settings;
+    cli_writing writing;
     const char *text, *file;
     int32_t tokens;
-    float temperature, top_p, min_p, repeat_penalty;
-    int32_t top_k, repeat_window, draft;
-    uint64_t seed;
     bool ignore_end, special, no_bos, hash, verbose, quiet;
 } run_options;
 
-typedef struct run_output {
-    int write_error; // errno of the first failure
-    char last;
-} run_output;
-
-static int run_on_text(void *user, const char *text, size_t bytes) {
-    run_output *output = (run_output *)user;
-    if (fwrite(text, 1, bytes, stdout) != bytes || fflush(stdout) != 0) output->write_error = errno;
-    output->last = text[bytes - 1];
-    return output->write_error || cli_interrupted();
-}
-
-// A seed that differs from run to run.
-static uint64_t run_random_seed(void) {
-    uint64_t seed = 0;
-    FILE *file = fopen("/dev/urandom", "rb");
-    bool good = file && fread(&seed, sizeof seed, 1, file) == 1;
-    if (file) fclose(file);
-    if (!good) seed = (uint64_t)time(NULL) ^ (uint64_t)(cli_seconds() * 1e9);
-    return seed >> 32; // short enough to be typed again
-}
-
-static void run_figures(const chord_session *session, const run_options *options, double load,
+static void run_figures(const chord_model *model, const chord_session *session,
+                        const run_options *options, double load,
                         const chord_generate_result *result) {
     chord_stats stats;
     chord_session_get_stats(session, &stats);
     const chord_plan_table *plan = chord_session_plan(session);
     double prefill = stats.prefill_seconds, decode = stats.decode_seconds;
+    char name[96];
+    fprintf(stderr, "model %s\n",
+            cli_model_name(options->settings.model, model, name, sizeof name));
     fprintf(stderr, "load %.3f s\n", load);
     fprintf(stderr, "prefill %d tokens, %.1f t/s\n", stats.prefill_tokens,
             prefill > 0 ? stats.prefill_tokens / prefill : 0.0);
@@ -82,7 +57,7 @@ static void run_describe(const chord_model *model, const chord_session *session)
     chord_model_get_info(model, &info);
     const chord_plan_table *plan = chord_session_plan(session);
     char weights[32], arena[32];
-    fprintf(stderr, "model %s %s, %s, %.1f million parameters, %s of weights\n", info.architecture,
+    fprintf(stderr, "%s %s, %s, %.1f million parameters, %s of weights\n", info.architecture,
             info.name, info.file_type, (double)info.parameters / 1e6,
             cli_size(plan->weight_bytes, weights, sizeof weights));
     fprintf(stderr, "session of %d positions, KV %s, batch %d, %d lanes, %s\n", plan->context,
@@ -108,45 +83,30 @@ static int run_session(const run_options *options, const chord_model *model, cho
     cli_progress_end();
     if (code) return cli_session_fail(session, code);
 
-    run_output output = {0, '\n'};
+    cli_stream stream = {.last = '\n'};
     chord_generate_desc desc = {.max_tokens = options->tokens,
                                 .ignore_end = options->ignore_end,
                                 .special = options->special,
-                                .on_text = run_on_text,
-                                .user = &output};
+                                .on_text = cli_stream_write,
+                                .user = &stream};
     chord_generate_result result = {0, CHORD_FINISH_STOPPED};
     code = chord_session_generate(session, &desc, &result);
     // A line's end that is not the model's is for people: on the terminal, or before the figures.
     bool terminal = isatty(STDOUT_FILENO);
-    if (output.last != '\n' && (terminal || !options->quiet))
+    if (stream.last != '\n' && (terminal || !options->quiet))
         fputc('\n', terminal ? stdout : stderr);
-    int exit_code = CLI_OK;
-    if (output.write_error) {
-        errno = output.write_error;
-        if (errno == EPIPE) return CLI_PIPE;
-        fprintf(stderr, "chord: cannot write to standard output: %s\n", strerror(errno));
-        return CLI_FAILED;
-    }
+    int exit_code = cli_stream_end(&stream);
+    if (exit_code != CLI_OK) return exit_code;
     if (code && code != CHORD_ERROR_STOPPED)
         exit_code = cli_session_fail(session, code);
     else if (cli_interrupted())
         exit_code = CLI_INTERRUPTED;
     exit_code = cli_finish(exit_code);
-    if (!options->quiet) run_figures(session, options, load, code ? NULL : &result);
+    if (!options->quiet) run_figures(model, session, options, load, code ? NULL : &result);
     return exit_code;
 }
 
-static void run_sampler(const run_options *options, chord_sampler *sampler) {
-    sampler->temperature = options->temperature;
-    sampler->top_k = options->top_k;
-    sampler->top_p = options->top_p;
-    sampler->min_p = options->min_p;
-    sampler->repeat_penalty = options->repeat_window ? options->repeat_penalty : 1;
-    sampler->repeat_window = options->repeat_window;
-    sampler->seed = options->seed;
-}
-
-static int run_work(const cli_command *command, const run_options *options, bool tell_seed) {
+static int run_work(const cli_command *command, const run_options *options) {
     cli_text text = {NULL, 0};
     cli_list tokens = {NULL, 0};
     chord_model *model = NULL;
@@ -160,15 +120,13 @@ static int run_work(const cli_command *command, const run_options *options, bool
     if (code == CLI_OK) {
         chord_session_desc desc;
         cli_session_desc(&options->settings, &desc);
-        run_sampler(options, &desc.sampler);
-        if (options->draft == 1) desc.draft = RUN_DRAFT;
+        cli_writing_desc(&options->writing, &desc);
         begun = cli_seconds();
         code = cli_open_session(model, &desc, &session);
         load += cli_seconds() - begun;
     }
     if (code == CLI_OK) {
-        if (tell_seed && options->temperature > 0 && !options->quiet)
-            fprintf(stderr, "seed %llu\n", (unsigned long long)options->seed);
+        if (!options->quiet) cli_tell_seed(&options->writing);
         cli_catch_interrupts();
         code = run_session(options, model, session, &tokens, load);
     }
@@ -180,35 +138,15 @@ static int run_work(const cli_command *command, const run_options *options, bool
 }
 
 static int run_main(const cli_command *command, int argc, char **argv) {
-    const uint64_t random_seed = run_random_seed();
-    run_options o = {.settings = CLI_SETTINGS_DEFAULT,
-                     .temperature = 0.8f,
-                     .top_k = 40,
-                     .top_p = 0.95f,
-                     .min_p = 0.05f,
-                     .repeat_penalty = 1.0f,
-                     .repeat_window = 64,
-                     .seed = random_seed};
+    run_options o = {.settings = CLI_SETTINGS_DEFAULT};
+    cli_writing_default(&o.writing);
     const cli_option options[] = {
         {'p', "prompt", "TEXT", CLI_TEXT, &o.text, 0, 0, "the text to continue"},
         {'f', "file", "FILE", CLI_TEXT, &o.file, 0, 0, "a file with that text; -: standard input"},
         {'n', "tokens", "N", CLI_INT, &o.tokens, 1, INT32_MAX,
          "tokens to write (until the end, or the context is full)"},
         CLI_SESSION_OPTIONS(o.settings),
-        {0, "temp", "T", CLI_NUMBER, &o.temperature, 0, 1000,
-         "temperature (0.8); 0: always the most likely token"},
-        {0, "top-k", "K", CLI_INT, &o.top_k, 0, INT32_MAX, "choose among the K likeliest (40)"},
-        {0, "top-p", "P", CLI_NUMBER, &o.top_p, 0, 1,
-         "and among the fewest that reach probability P (0.95)"},
-        {0, "min-p", "P", CLI_NUMBER, &o.min_p, 0, 1,
-         "drop what is less likely than P times the likeliest (0.05)"},
-        {0, "repeat-penalty", "R", CLI_NUMBER, &o.repeat_penalty, 0.01, 100,
-         "make recent tokens less likely (1: do not)"},
-        {0, "repeat-last-n", "N", CLI_INT, &o.repeat_window, -1, INT32_MAX,
-         "how many tokens are recent (64); -1: all, 0: none"},
-        {0, "seed", "N", CLI_SEED, &o.seed, 0, 0, "same seed, same text (random, and told)"},
-        {0, "draft", "none|ngram", CLI_CHOICE, &o.draft, 0, 0,
-         "guess ahead from what stood before: the same text, sooner where it repeats (none)"},
+        CLI_WRITING_OPTIONS(o.writing),
         {0, "ignore-eos", NULL, CLI_FLAG, &o.ignore_end, 0, 0, "go on where the model ends"},
         {0, "special", NULL, CLI_FLAG, &o.special, 0, 0, "read and write control tokens by name"},
         {0, "no-bos", NULL, CLI_FLAG, &o.no_bos, 0, 0, "no begin token before the text"},
@@ -217,11 +155,11 @@ static int run_main(const cli_command *command, int argc, char **argv) {
         {'q', "quiet", NULL, CLI_FLAG, &o.quiet, 0, 0, "no figures"},
         CLI_END};
     int code = cli_parse(command, options, argc, argv);
-    return code == CLI_CONTINUE ? run_work(command, &o, o.seed == random_seed) : code;
+    return code == CLI_CONTINUE ? run_work(command, &o) : code;
 }
 
 const cli_command cli_run = {
-    "run", "run -m FILE -p TEXT [options]", "Continues a text.", run_main,
+    "run", "run [-m FILE] -p TEXT [options]", "Continues a text.", run_main,
     "The continuation alone goes to standard output, as it is written; figures go to standard\n"
     "error. Without -p and -f the text is read from standard input. Ctrl-C stops after the token\n"
     "at hand; the exit status is then 130."};

@@ -50,6 +50,6 @@ static int tokenize_main(const cli_command *command, int argc, char **argv) {
 }
 
 const cli_command cli_tokenize = {
-    "tokenize", "tokenize -m FILE [-p TEXT] [options]", "Turns a text into token ids.",
+    "tokenize", "tokenize [-m FILE] [-p TEXT] [options]", "Turns a text into token ids.",
     tokenize_main,
     "Prints the ids with commas between. Without -p and -f the text is read from standard input."};

@@ -279,12 +279,40 @@ static bool exec_asks(const ch_exec *x, const ch_op *op) {
     return op->place == CH_PLACE_FFN_DOWN && x->on_progress && x->n > CH_MATVEC_COLUMNS;
 }
 
+// A row of the profile: of a lane, or of the sums.
+static double *exec_times(const ch_exec *x, int32_t row) {
+    return (double *)(void *)((uint8_t *)x->profile + (size_t)row * x->plan->profile_bytes);
+}
+
+static bool exec_is_left_out(const ch_exec *x, const ch_op *op) {
+    return op->wanted_only && x->wanted == 0;
+}
+
+// Shares out the time since the last barrier among the ops from there up to `end`. Lane 0 does so
+// behind the barrier: what the other lanes took for these ops stands there until the next step.
+static void exec_share_out(ch_exec *x, int32_t end) {
+    double now = ch_os_seconds(), wall = now - x->opened, all = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int32_t i = x->opened_op; i < end; i++) {
+            double worked = 0;
+            if (exec_is_left_out(x, &x->ops[i])) continue;
+            for (int32_t lane = 0; lane < x->lanes->count; lane++) worked += exec_times(x, lane)[i];
+            if (pass == 0) all += worked;
+            if (pass == 1 && all > 0) exec_times(x, x->lanes->count)[i] += wall * worked / all;
+        }
+    x->opened = now;
+    x->opened_op = end;
+}
+
 static void exec_lane(void *user, int32_t lane) {
     ch_exec *x = (ch_exec *)user;
+    double last = x->profile ? ch_os_seconds() : 0;
     for (int32_t i = 0; i < x->plan->size.op_count; i++) {
         const ch_op *op = &x->ops[i];
-        if (op->wanted_only && x->wanted == 0) continue;
+        if (exec_is_left_out(x, op)) continue;
         exec_op(x, op, i, lane);
+        if (x->profile) exec_times(x, lane)[i] = ch_os_seconds() - last;
+        if (x->profile) last += exec_times(x, lane)[i];
         if (!op->barrier) continue;
         if (lane == 0 && exec_asks(x, op)) {
             int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
@@ -292,6 +320,8 @@ static void exec_lane(void *user, int32_t lane) {
                 CH_STORE_RELAXED(&x->stop, 1u);
         }
         ch_lanes_barrier(x->lanes);
+        if (x->profile && lane == 0) exec_share_out(x, i + 1);
+        if (x->profile) last = ch_os_seconds();
         if (exec_asks(x, op) && CH_LOAD_RELAXED(&x->stop)) return;
     }
 }
@@ -300,6 +330,13 @@ CH_FN bool ch_exec_step(ch_exec *x) {
     memset(x->cursors, 0,
            (size_t)x->plan->size.op_count * (size_t)x->lanes->count * sizeof(ch_cursor));
     x->stop = 0;
+    x->opened_op = 0;
+    if (x->profile) x->opened = ch_os_seconds();
     ch_lanes_run(x->lanes, exec_lane, x);
+    if (x->profile) exec_share_out(x, x->plan->size.op_count);
     return x->stop == 0;
+}
+
+CH_FN double ch_exec_op_seconds(const ch_exec *x, int32_t i) {
+    return x->profile ? exec_times(x, x->lanes->count)[i] : 0;
 }

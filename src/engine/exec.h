@@ -22,6 +22,11 @@ typedef struct ch_exec {
     const ch_op *ops;
     ch_lanes *lanes;
     ch_cursor *cursors; // [ops][lanes]
+    // Seconds in each op: a row of each lane's own work in this step, plan->profile_bytes apart,
+    // then a row of the sums so far. NULL: not kept.
+    double *profile;
+    double opened;     // when the last barrier opened, for lane 0
+    int32_t opened_op; // the op after it
     const double *rope_freqs;
     float rope_magnitude;
     // The step.
@@ -38,5 +43,9 @@ typedef struct ch_exec {
 // Evaluates one step. False if on_progress stopped it: the logits and the cache from `position` on
 // are then void.
 CH_FN bool ch_exec_step(ch_exec *exec);
+
+// Seconds spent in op i so far: its part of the time between the barriers around it, in proportion
+// to the time that all lanes worked at it. 0 if no profile is kept.
+CH_FN double ch_exec_op_seconds(const ch_exec *exec, int32_t i);
 
 #endif

@@ -25,7 +25,7 @@ typedef struct gpu_call {
     int32_t rows, k;
     uint32_t in, in2, in3, norm;
     uint32_t out[CH_GLES_PARTS], ends[CH_GLES_PARTS], bias[CH_GLES_PARTS];
-    double seconds; // of the last step, if it was measured
+    double seconds; // of all steps, if they are measured
 } gpu_call;
 
 enum { GPU_WITH_NORM = 1, GPU_WITH_GLU = 2, GPU_WITH_ROPE = 4 };
@@ -574,11 +574,10 @@ static bool gpu_walk(ch_gpu *gpu, const ch_gpu_step_args *step) {
     for (int32_t i = 0; i < gpu->call_count[walk]; i++) {
         gpu_call *call = &gpu->calls[walk][i];
         const ch_op *op = &gpu->args.ops[call->op];
-        call->seconds = 0;
         if (call->wanted_only && step->wanted == 0) continue;
         if (gpu->timer.query) ch_gles_time_begin(&gpu->gles, &gpu->timer);
         gpu_run_call(gpu, call, step);
-        if (gpu->timer.query) call->seconds = ch_gles_time_end(&gpu->gles, &gpu->timer);
+        if (gpu->timer.query) call->seconds += ch_gles_time_end(&gpu->gles, &gpu->timer);
         if (op->place != CH_PLACE_FFN_DOWN || walk != GPU_MANY || !desc->on_progress) continue;
         CH_GL(&gpu->gles, Finish, ());
         int64_t part = (int64_t)step->n * (op->block + 1) / gpu->args.weights->hp.blocks;
@@ -771,6 +770,10 @@ static chord_result gpu_prepare(ch_gpu *gpu, chord_error *error) {
     gpu->combine = gpu_program_of(gpu, CH_SHADER_COMBINE, CH_TYPE_COUNT, 0, 0, error);
     gpu->choose = gpu_program_of(gpu, CH_SHADER_CHOOSE, CH_TYPE_COUNT, 0, 0, error);
     if (gpu->combine < 0 || gpu->choose < 0) return CHORD_ERROR_UNSUPPORTED;
+    if (desc->profile && !gpu->gles.call.gl.GetQueryObjectui64v)
+        return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "%s has no timers to profile with",
+                       gpu->gles.info.name);
+    if (desc->profile) CH_GL(&gpu->gles, GenQueries, (1, &gpu->timer.query));
     result =
         ch_gles_upload(&gpu->gles, &gpu->layout, gpu->args.file, gpu->weights, gpu->act,
                        desc->on_progress ? gpu_on_upload : NULL, (void *)(uintptr_t)desc, error);
@@ -791,7 +794,6 @@ static void gpu_release(ch_gpu *gpu) {
 CH_FN chord_result ch_gpu_open(ch_gpu *gpu, const ch_gpu_args *args, chord_error *error) {
     memset(gpu, 0, sizeof *gpu);
     gpu->args = *args;
-    gpu->walk = -1;
     chord_result result =
         ch_gles_open(&gpu->gles, args->desc->gpu - 1, args->desc->gpu_minimums, error);
     if (result) return result;
@@ -819,35 +821,22 @@ CH_FN const chord_device_info *ch_gpu_info(const ch_gpu *gpu) {
     return &gpu->gles.info;
 }
 
-CH_FN bool ch_gpu_time_ops(ch_gpu *gpu, bool on) {
-    ch_gles *g = &gpu->gles;
-    if (on == (gpu->timer.query != 0)) return true;
-    if (!g->call.gl.GetQueryObjectui64v || ch_gles_bind(g, NULL)) return false;
-    if (on) {
-        CH_GL(g, GenQueries, (1, &gpu->timer.query));
-    } else {
-        CH_GL(g, DeleteQueries, (1, &gpu->timer.query));
-        gpu->timer.query = 0;
-    }
-    ch_gles_unbind(g);
-    return true;
-}
-
 CH_FN const char *ch_gpu_op(const ch_gpu *gpu, int32_t i, double *seconds) {
     static const char *const names[CH_SHADER_COUNT] = {
 #define GPU_SHADER_NAME(NAME, name) #name "__gles",
         CH_SHADERS(GPU_SHADER_NAME)
 #undef GPU_SHADER_NAME
     };
-    int32_t walk = gpu->walk < 0 ? GPU_ONE : gpu->walk;
+    const char *name = "";
     *seconds = 0;
-    for (int32_t c = 0; c < gpu->call_count[walk]; c++) {
-        const gpu_call *call = &gpu->calls[walk][c];
-        if (call->op != i) continue;
-        *seconds = call->seconds;
-        return names[gpu->programs[call->program[walk]].shader];
-    }
-    return "";
+    for (int32_t walk = 0; walk < GPU_WALKS; walk++)
+        for (int32_t c = 0; c < gpu->call_count[walk]; c++) {
+            const gpu_call *call = &gpu->calls[walk][c];
+            if (call->op != i) continue;
+            *seconds += call->seconds;
+            if (walk == gpu->walk) name = names[gpu->programs[call->program[walk]].shader];
+        }
+    return name;
 }
 
 #else
@@ -877,11 +866,6 @@ CH_FN chord_result ch_gpu_read_logits(ch_gpu *gpu, int32_t rows, chord_error *er
 CH_FN const chord_device_info *ch_gpu_info(const ch_gpu *gpu) {
     (void)gpu;
     return NULL;
-}
-
-CH_FN bool ch_gpu_time_ops(ch_gpu *gpu, bool on) {
-    (void)gpu;
-    return !on;
 }
 
 CH_FN const char *ch_gpu_op(const ch_gpu *gpu, int32_t i, double *seconds) {

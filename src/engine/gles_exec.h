@@ -57,11 +57,8 @@ CH_FN chord_result ch_gpu_read_logits(ch_gpu *gpu, int32_t rows, chord_error *er
 
 CH_FN const chord_device_info *ch_gpu_info(const ch_gpu *gpu);
 
-// Measures each op from now on; false if the device cannot.
-CH_FN bool ch_gpu_time_ops(ch_gpu *gpu, bool on);
-
-// How op i was computed in the last step: the name of its shader, "" if it was done on the way of
-// another op, or not yet; and how long it took, if that was measured.
+// How op i is computed by a step of as many tokens as the last: the name of its shader, "" if it is
+// done on the way of another op; and the device's time of it since open, if desc.profile was set.
 CH_FN const char *ch_gpu_op(const ch_gpu *gpu, int32_t i, double *seconds);
 
 #endif

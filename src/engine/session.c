@@ -3,7 +3,7 @@
 // Owns: the arena of a session and everything in it: tokens, cache, graph, sampler, stream.
 // Refuses: bad arguments, and tokens past the context, before anything is changed. Invariant:
 // tokens[0..count) are exactly those whose keys and values stand in the cache.
-#include "../model/model.h"
+#include "chat.h"
 #include "exec.h"
 #include "gles_exec.h"
 #include "sampler.h"
@@ -123,6 +123,9 @@ static void session_bind_exec(chord_session *s, const ch_arena *arena) {
     s->exec.ops = ops;
     s->exec.lanes = &s->lanes;
     s->exec.cursors = (ch_cursor *)session_region(arena, &s->plan, CH_REGION_CURSORS);
+    s->exec.profile = NULL;
+    if (s->plan.profile_bytes)
+        s->exec.profile = (double *)session_region(arena, &s->plan, CH_REGION_PROFILE);
     s->exec.rope_freqs = freqs;
     s->exec.on_progress = s->desc.on_progress;
     s->exec.user = s->desc.user;
@@ -461,6 +464,28 @@ chord_result chord_session_prompt(chord_session *s, const char *text, unsigned f
     return chord_session_eval(s, s->tokens + s->count, (int32_t)n, 1);
 }
 
+chord_result chord_session_chat(chord_session *s, const chord_chat_desc *desc) {
+    if (!desc) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "desc is NULL");
+    int32_t held = s->count, left = s->plan.table.context - held;
+    ch_chat_room room;
+    room.scratch = s->text_scratch;
+    room.scratch_bytes = (size_t)s->plan.table.regions[CH_REGION_TEXT].bytes;
+    room.tokens = s->tokens + held;
+    room.capacity = (size_t)left;
+    size_t n = 0;
+    chord_result result = ch_chat_turn(s->model, desc, held == 0, &room, &n, &s->error);
+    if (!result && n >= room.capacity)
+        result = ch_fail(&s->error, CHORD_ERROR_CONTEXT_FULL,
+                         "a turn of %llu tokens and an answer do not fit the %d positions that are "
+                         "left of the context of %d",
+                         (unsigned long long)n, (int)left, (int)s->plan.table.context);
+    if (result) return result;
+    s->pending = 0;
+    result = chord_session_eval(s, room.tokens, (int32_t)n, 1);
+    if (result) chord_session_rewind(s, held);
+    return result;
+}
+
 chord_result chord_session_set_sampler(chord_session *s, const chord_sampler *sampler) {
     if (!sampler) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "sampler is NULL");
     chord_result result = ch_sampler_check(sampler, &s->error);
@@ -515,13 +540,14 @@ static int32_t session_utf8(const char *text, int32_t n) {
 
 static const char session_replacement[] = "\xef\xbf\xbd"; // U+FFFD
 
-// Hands out what is whole; bytes that begin no character become U+FFFD. Returns what the callback
-// said.
-static int session_emit(chord_session *s, const chord_generate_desc *desc, bool last) {
+// Hands out what is whole of the first `limit` bytes; bytes that begin no character become U+FFFD.
+// Returns what the callback said.
+static int session_emit(chord_session *s, const chord_generate_desc *desc, int32_t limit,
+                        bool last) {
     int32_t from = 0, at = 0;
     int stop = 0;
-    while (at < s->pending && !stop) {
-        int32_t length = session_utf8(s->stream + at, s->pending - at);
+    while (at < limit && !stop) {
+        int32_t length = session_utf8(s->stream + at, limit - at);
         if (length > 0) {
             at += length;
             continue;
@@ -539,13 +565,57 @@ static int session_emit(chord_session *s, const chord_generate_desc *desc, bool 
     return stop;
 }
 
-// A token's text joins what is pending, and whole characters go out.
-static int session_write(chord_session *s, const chord_generate_desc *desc, chord_token token) {
+// Where the stop text stands in what is pending, or its first bytes at the end; else the end.
+static int32_t session_find_stop(const chord_session *s, const char *stop, bool *whole) {
+    int32_t bytes = stop ? (int32_t)strlen(stop) : 0;
+    *whole = false;
+    for (int32_t at = 0; at < s->pending && bytes > 0; at++) {
+        int32_t n = CH_MIN(bytes, s->pending - at);
+        if (memcmp(s->stream + at, stop, (size_t)n) != 0) continue;
+        *whole = n == bytes;
+        return at;
+    }
+    return s->pending;
+}
+
+// One run of chord_session_generate.
+typedef struct session_run {
+    const chord_generate_desc *desc;
+    chord_generate_result *result;
+    chord_token token;  // sampled, not yet written
+    int32_t stop_bytes; // of text from where the stop text began; 0: it did not come
+    bool done;          // result->finish tells why
+} session_run;
+
+// A token's text joins what is pending, and whole characters go out. True: the text stops here.
+static bool session_write(chord_session *s, session_run *run) {
+    const chord_generate_desc *desc = run->desc;
     size_t room = (size_t)(s->plan.table.regions[CH_REGION_STREAM].bytes - (uint64_t)s->pending);
-    if (s->model->vocab.count == 0) return 0;
-    size_t n = ch_vocab_text(&s->model->vocab, token, desc->special, s->stream + s->pending, room);
+    if (s->model->vocab.count == 0) return false;
+    size_t n =
+        ch_vocab_text(&s->model->vocab, run->token, desc->special, s->stream + s->pending, room);
     s->pending += (int32_t)CH_MIN(n, room);
-    return session_emit(s, desc, false);
+    bool whole = false;
+    int32_t limit = session_find_stop(s, desc->stop, &whole);
+    if (whole) {
+        run->stop_bytes = s->pending - limit;
+        s->pending = limit;
+    }
+    return session_emit(s, desc, limit, whole) || whole;
+}
+
+// Drops the tokens that hold the stop text; one that holds text before it too is kept.
+static chord_result session_drop_stop(chord_session *s, session_run *run) {
+    int32_t left = run->stop_bytes, dropped = 0;
+    while (left > 0 && dropped < s->count) {
+        size_t n = ch_vocab_text(&s->model->vocab, s->tokens[s->count - 1 - dropped],
+                                 run->desc->special, NULL, 0);
+        if (n > (size_t)left) break;
+        left -= (int32_t)n;
+        dropped++;
+    }
+    run->result->tokens = CH_MAX(0, run->result->tokens - dropped);
+    return chord_session_rewind(s, s->count - dropped);
 }
 
 // ---- drafts
@@ -584,14 +654,6 @@ static void session_learn(chord_session *s, int32_t guessed, int32_t right) {
 }
 
 // ---- generating
-
-// One run of chord_session_generate.
-typedef struct session_run {
-    const chord_generate_desc *desc;
-    chord_generate_result *result;
-    chord_token token; // sampled, not yet written
-    bool done;         // result->finish tells why
-} session_run;
 
 static void session_finish(session_run *run, chord_finish finish) {
     run->result->finish = finish;
@@ -646,7 +708,7 @@ static chord_result session_advance(chord_session *s, session_run *run) {
         s->guess ? session_guess(s, run->token, CH_MIN(s->guess, CH_MIN(room, left))) : 0;
     int32_t right = 0;
     run->result->tokens++;
-    int stop = session_write(s, run->desc, run->token);
+    bool stop = session_write(s, run);
     s->tokens[s->count] = run->token;
     s->choosing = guessed == 0 && session_may_choose(s);
     chord_result result = session_decode(s, 1 + guessed);
@@ -661,11 +723,12 @@ static chord_result session_advance(chord_session *s, session_run *run) {
         s->rows++;
         s->stats.decode_tokens++;
         run->result->tokens++;
-        stop = session_write(s, run->desc, run->token);
+        stop = session_write(s, run);
         if (!stop) result = session_next(s, run);
     }
     session_learn(s, guessed, right);
-    if (stop) session_finish(run, CHORD_FINISH_STOPPED);
+    if (stop) session_finish(run, run->stop_bytes ? CHORD_FINISH_END : CHORD_FINISH_STOPPED);
+    if (run->stop_bytes) result = session_drop_stop(s, run);
     return result;
 }
 
@@ -678,6 +741,9 @@ chord_result chord_session_generate(chord_session *s, const chord_generate_desc 
         return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
                        "max_tokens is %d, wanted 0 (no limit) or more",
                        desc ? (int)desc->max_tokens : 0);
+    if (desc->stop && strlen(desc->stop) > CH_STOP_MAX)
+        return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "stop has %llu bytes, wanted at most %d",
+                       (unsigned long long)strlen(desc->stop), (int)CH_STOP_MAX);
     session_run run;
     memset(&run, 0, sizeof run);
     run.desc = desc;
@@ -687,7 +753,7 @@ chord_result chord_session_generate(chord_session *s, const chord_generate_desc 
     if (!failed) failed = session_fetch(s);
     if (failed) return failed;
     bool ended = result->finish == CHORD_FINISH_END || result->finish == CHORD_FINISH_CONTEXT;
-    if (ended && session_emit(s, desc, true)) result->finish = CHORD_FINISH_STOPPED;
+    if (ended && session_emit(s, desc, s->pending, true)) result->finish = CHORD_FINISH_STOPPED;
     return CHORD_OK;
 }
 
@@ -708,12 +774,11 @@ int32_t chord_session_op_count(const chord_session *session) {
 chord_result chord_session_get_op(const chord_session *s, int32_t i, chord_op_info *info) {
     if (i < 0 || i >= s->plan.size.op_count) return CHORD_ERROR_ARGUMENT;
     ch_op_describe(&s->model->weights, &s->exec.ops[i], s->plan.kv, info);
-    if (s->gpu) info->kernel = ch_gpu_op(s->gpu, i, &info->seconds);
+    if (s->gpu)
+        info->kernel = ch_gpu_op(s->gpu, i, &info->seconds);
+    else
+        info->seconds = ch_exec_op_seconds(&s->exec, i);
     return CHORD_OK;
-}
-
-bool chord_session_time_ops(chord_session *s, bool on) {
-    return s->gpu ? ch_gpu_time_ops(s->gpu, on) : !on;
 }
 
 void chord_session_get_device(const chord_session *s, chord_device_info *info) {

@@ -42,7 +42,8 @@ CH_FN int32_t ch_kernel_count(void) {
 }
 
 static const char *const family_names[CH_FAMILY_COUNT] = {
-    "matvec", "gemm", "quantize", "dequantize", "rmsnorm", "glu", "rope", "kv_store", "attention",
+    "matvec", "gemm",     "quantize",  "dequantize", "rmsnorm",   "glu",
+    "rope",   "kv_store", "attention", "roof_read",  "roof_peak",
 };
 
 CH_FN const char *ch_family_name(ch_family family) {
@@ -83,8 +84,10 @@ static uint32_t kernels_detect(void) {
     if (found && (saved & 0xe6) == 0xe6 && (b7 & f_dq_bw_vl) == f_dq_bw_vl &&
         (c7 & vbmi_vnni) == vbmi_vnni)
         found |= CH_CPU_AVX512;
-    if (found && max_subleaf >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4)))
-        found |= CH_CPU_AVXVNNI;
+    if (found && max_subleaf >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
+        if (a & (1u << 4)) found |= CH_CPU_AVXVNNI;
+        if ((found & CH_CPU_AVX512) && (a & (1u << 5))) found |= CH_CPU_AVX512BF16;
+    }
     return found;
 }
 
@@ -127,7 +130,7 @@ CH_FN bool ch_cpu_level(const char *name, uint32_t *mask) {
         {"openblas", CH_CPU_OPENBLAS},
         {"avx2", CH_CPU_AVX2},
         {"avxvnni", CH_CPU_AVX2 | CH_CPU_AVXVNNI},
-        {"avx512", CH_CPU_AVX2 | CH_CPU_AVXVNNI | CH_CPU_AVX512},
+        {"avx512", CH_CPU_AVX2 | CH_CPU_AVXVNNI | CH_CPU_AVX512 | CH_CPU_AVX512BF16},
         {"neon", CH_CPU_NEON},
         {"dotprod", CH_CPU_NEON | CH_CPU_DOTPROD},
         {"i8mm", CH_CPU_NEON | CH_CPU_DOTPROD | CH_CPU_I8MM},

@@ -261,6 +261,22 @@ CH_INLINE size_t ch_attn_scratch_bytes(int32_t head_dim, int32_t value_dim) {
            4096;
 }
 
+// The machine's own limits, to set the speed of all else against.
+//
+// roof_read: reads each byte of data[0..bytes) once, as CH_ROOF_STREAMS parts side by side, each
+// fetched CH_ROOF_AHEAD bytes ahead (that many of both read memory fastest); returns the sum of its
+// 64-bit words. data is aligned to 64 bytes; bytes is a multiple of CH_ROOF_UNIT.
+// roof_peak: multiply-adds in registers, 1 times 1 each, in `rounds` (1..CH_ROOF_ROUNDS) rounds of
+// a fixed number; returns how many were made, and what they sum up to, which is the same number.
+typedef uint64_t ch_roof_read_fn(const uint8_t *data, size_t bytes);
+typedef int64_t ch_roof_peak_fn(int32_t rounds, int64_t *sum);
+typedef enum ch_roof_kind { CH_ROOF_INT8, CH_ROOF_F32, CH_ROOF_BF16, CH_ROOF_COUNT } ch_roof_kind;
+
+#define CH_ROOF_STREAMS 8
+#define CH_ROOF_AHEAD   2048
+#define CH_ROOF_UNIT    ((size_t)CH_ROOF_STREAMS * 128)
+#define CH_ROOF_ROUNDS  (1 << 20) // so that sums stay exact in a float
+
 // Sum of 16 lanes in the canonical order.
 CH_INLINE float ch_sum16(const float *a) {
     float b[8];
@@ -294,12 +310,13 @@ CH_INLINE float ch_exp(float x) {
 
 // What a CPU offers, as bits. A kernel's row names all that it needs.
 enum {
-    CH_CPU_AVX2 = 1 << 0,    // AVX2, FMA, F16C, BMI2
-    CH_CPU_AVXVNNI = 1 << 1, // VNNI for 256 bits (VEX encoded)
-    CH_CPU_AVX512 = 1 << 2,  // AVX-512 F, BW, DQ, VL, VBMI, VNNI: Ice Lake, Zen 4 and later
-    CH_CPU_NEON = 1 << 8,    // aarch64
-    CH_CPU_DOTPROD = 1 << 9, // sdot
-    CH_CPU_I8MM = 1 << 10,   // smmla
+    CH_CPU_AVX2 = 1 << 0,       // AVX2, FMA, F16C, BMI2
+    CH_CPU_AVXVNNI = 1 << 1,    // VNNI for 256 bits (VEX encoded)
+    CH_CPU_AVX512 = 1 << 2,     // AVX-512 F, BW, DQ, VL, VBMI, VNNI: Ice Lake, Zen 4 and later
+    CH_CPU_AVX512BF16 = 1 << 3, // products of bfloat16
+    CH_CPU_NEON = 1 << 8,       // aarch64
+    CH_CPU_DOTPROD = 1 << 9,    // sdot
+    CH_CPU_I8MM = 1 << 10,      // smmla
     // Not of the CPU: OpenBLAS is linked (the build option CHORD_OPENBLAS). Its kernels stand
     // outside of the canon: their results are right within rounding, not to the bit. They also
     // allocate.
@@ -322,6 +339,8 @@ typedef enum ch_family {
     CH_FAMILY_ROPE,
     CH_FAMILY_KV_STORE,
     CH_FAMILY_ATTENTION,
+    CH_FAMILY_ROOF_READ,
+    CH_FAMILY_ROOF_PEAK,
     CH_FAMILY_COUNT
 } ch_family;
 
@@ -330,10 +349,10 @@ typedef void ch_any_fn(void);
 typedef struct ch_kernel {
     const char *name; // "matvec_q4_0__avx512": what, two underscores, how
     ch_family family;
-    int32_t
-        variant;   // a ch_type (matvec, gemm, dequantize), a ch_kv_type (kv_store, attention), or 0
-    uint32_t cpu;  // CPU bits needed; 0: runs anywhere
-    ch_any_fn *fn; // cast to the family's type
+    int32_t variant; // a ch_type (matvec, gemm, dequantize), a ch_kv_type (kv_store, attention), a
+                     // ch_roof_kind (roof_peak), or 0
+    uint32_t cpu;    // CPU bits needed; 0: runs anywhere
+    ch_any_fn *fn;   // cast to the family's type
 } ch_kernel;
 
 // Row i of the list (0 <= i < ch_kernel_count()).
@@ -364,6 +383,8 @@ CH_FN int32_t ch_kernel_find(ch_family family, int32_t variant, uint32_t cpu);
 #define CH_DECLARE_ROPE                            ch_rope_fn
 #define CH_DECLARE_KV_STORE                        ch_kv_store_fn
 #define CH_DECLARE_ATTENTION                       ch_attn_fn
+#define CH_DECLARE_ROOF_READ                       ch_roof_read_fn
+#define CH_DECLARE_ROOF_PEAK                       ch_roof_peak_fn
 #define CH_KERNEL(FAMILY, variant, what, how, cpu) CH_FN CH_DECLARE_##FAMILY ch_##what##__##how;
 #include "kernels.def"
 #undef CH_KERNEL

@@ -364,6 +364,7 @@ static void graph_count(const ch_weights *weights, const ch_op *op, ch_kv_type k
         info->bytes = k * 12 + (op->out_q8 == CH_NOWHERE ? 0 : q8), info->flops = k * 4;
         break;
     case CH_OP_MATMUL:
+        info->weight_bytes = rows * op->weight_stride;
         info->bytes =
             rows * op->weight_stride + rows * 4 +
             (ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8 ? q8 : k * 4) +
@@ -402,6 +403,7 @@ CH_FN void ch_op_describe(const ch_weights *weights, const ch_op *op, ch_kv_type
     info->kernel = op->kernel >= 0 ? ch_kernel_at(op->kernel)->name : "";
     if (op->kind == CH_OP_QUANTIZE) info->kernel = ch_kernel_at(op->quantize)->name;
     info->barrier = op->barrier;
+    info->logits_only = op->wanted_only;
     char what[24];
     snprintf(what, sizeof what, "%s",
              op->place < CH_PLACE_COUNT ? ch_place_name((ch_place)op->place) : info->kind);

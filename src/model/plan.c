@@ -9,18 +9,19 @@ enum {
     PLAN_DEVICE_ALIGN = 256,      // of a storage block, at most
     PLAN_MAX_BATCH = 4096,
     PLAN_MAX_LANES = 64,
-    PLAN_UTF8_MAX = 4, // bytes of a character that the stream may hold back
+    PLAN_HELD_MAX = 4 + CH_STOP_MAX, // bytes that the stream may hold back: of a character, and of
+                                     // the text that ends an answer
     PLAN_ONE_LANE_BYTES =
         2 << 20 // matrices below this are read faster by one lane than shared by two
 };
 
 static const char *const region_names[CH_REGION_COUNT] = {
-    "session",     "lanes", "ops",    "cursors", "rope frequencies", "rope table",
-    "tokens",      "text",  "stream", "sampler", "logits",           "lane scratch",
-    "activations", "keys",  "values", "device",
+    "session",      "lanes",       "ops",  "cursors", "profile", "rope frequencies",
+    "rope table",   "tokens",      "text", "stream",  "sampler", "logits",
+    "lane scratch", "activations", "keys", "values",  "device",
 };
 static const char *const device_region_names[CH_DEVICE_COUNT] = {
-    "weights", "constants", "rope tables", "activations", "attention parts",
+    "weights", "constants", "rope tables", "activations", "attention parts", "choice",
     "logits",  "tokens",    "read-back",   "keys",        "values",
 };
 CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS, "the public table must hold every region");
@@ -164,11 +165,16 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     bytes[CH_REGION_LANES] = lanes * sizes->lane_bytes;
     bytes[CH_REGION_OPS] = ops * sizeof(ch_op);
     bytes[CH_REGION_CURSORS] = ops * lanes * sizes->cursor_bytes;
+    // A row for each lane, and one for the sums.
+    plan->profile_bytes = 0; // a GPU keeps them elsewhere
+    if (desc->profile && !plan->graph.gpu)
+        plan->profile_bytes = ch_round_up(ops * sizeof(double), CH_ALIGN);
+    bytes[CH_REGION_PROFILE] = (lanes + 1) * plan->profile_bytes;
     bytes[CH_REGION_ROPE_FREQS] = (uint64_t)hp->rope_dims / 2 * sizeof(double);
     bytes[CH_REGION_ROPE_TABLE] = (uint64_t)t->batch * (uint64_t)hp->rope_dims * sizeof(float);
     bytes[CH_REGION_TOKENS] = (uint64_t)context * sizeof(chord_token);
     bytes[CH_REGION_TEXT] = vocab->count ? ch_vocab_scratch(vocab, plan->text_bytes) : 0;
-    bytes[CH_REGION_STREAM] = (uint64_t)vocab->longest + PLAN_UTF8_MAX;
+    bytes[CH_REGION_STREAM] = (uint64_t)vocab->longest + PLAN_HELD_MAX;
     bytes[CH_REGION_SAMPLER] = vocabulary * sizes->candidate_bytes;
     bytes[CH_REGION_LOGITS] = (uint64_t)plan->graph.logits_rows * vocabulary * sizeof(float);
     bytes[CH_REGION_SCRATCH] = lanes * plan->scratch_bytes;

@@ -15,6 +15,7 @@ typedef enum ch_region {
     CH_REGION_LANES,
     CH_REGION_OPS,
     CH_REGION_CURSORS,
+    CH_REGION_PROFILE,
     CH_REGION_ROPE_FREQS,
     CH_REGION_ROPE_TABLE,
     CH_REGION_TOKENS,
@@ -31,8 +32,7 @@ typedef enum ch_region {
 } ch_region;
 
 // Work groups of the GPU share the positions of a token's attention, this many each, at most so
-// many of them.
-// And so many choose a token.
+// many of them; and so many choose a token.
 enum { CH_GPU_PART = 128, CH_GPU_PARTS = 64, CH_GPU_CHOOSERS = 64 };
 
 // What is taken on a GPU. From the constants to the logits it is one buffer.
@@ -51,6 +51,8 @@ typedef enum ch_device_region {
     CH_DEVICE_COUNT
 } ch_device_region;
 
+enum { CH_STOP_MAX = 31 }; // bytes of the text that ends an answer
+
 // What the engine's own structures take, which the model room does not know.
 typedef struct ch_engine_sizes {
     uint64_t session_bytes;
@@ -66,6 +68,7 @@ typedef struct ch_plan {
     ch_graph_config graph; // offsets filled in
     ch_graph_size size;
     ch_kv_type kv;
+    uint64_t profile_bytes;          // times of one lane, 0: none are kept
     int32_t draft;                   // tokens guessed ahead at most
     int32_t capacity;                // positions of the KV cache: the context in whole chunks
     uint64_t scratch_bytes;          // per lane

@@ -42,6 +42,7 @@ typedef struct tok_run {
     size_t capacity, count;
     uint8_t *scratch; // aligned
     size_t scratch_bytes;
+    bool goes_on;  // as in the desc
     bool dry;      // only find out how much scratch is wanted
     size_t wanted; // bytes of scratch for the word that takes most
     chord_error *error;
@@ -293,7 +294,7 @@ static int32_t tok_match_special(const tok_run *run, const char *text, size_t le
 }
 
 // Every fragment stands at the beginning of the text or after a special token, and there the model
-// may want a space in front.
+// may want a space in front; not where the text goes on from another.
 static chord_result tok_text(tok_run *run, const char *text, size_t text_bytes) {
     size_t start = 0, at = run->specials ? 0 : text_bytes;
     for (;;) {
@@ -303,8 +304,8 @@ static chord_result tok_text(tok_run *run, const char *text, size_t text_bytes) 
             if (special >= 0) break;
         }
         if (at > start) {
-            chord_result result =
-                tok_fragment(run, text + start, at - start, run->vocab->add_space_prefix);
+            bool prefix = run->vocab->add_space_prefix && !(start == 0 && run->goes_on);
+            chord_result result = tok_fragment(run, text + start, at - start, prefix);
             if (result) return result;
         }
         if (special < 0) return CHORD_OK;
@@ -375,6 +376,7 @@ CH_FN chord_result ch_vocab_tokenize(const ch_vocab *vocab, const chord_tokenize
     run.tokens = tokens;
     run.capacity = tokens ? capacity : 0;
     run.error = error;
+    run.goes_on = desc->goes_on;
     if (desc->special && vocab->special_count) {
         tok_find_specials(vocab, &specials);
         run.specials = &specials;

@@ -164,6 +164,11 @@ CH_FN int32_t ch_vocab_find(const ch_vocab *vocab, const char *text, size_t byte
     return -1;
 }
 
+CH_FN int32_t ch_vocab_find_special(const ch_vocab *vocab, const char *name) {
+    size_t bytes = strlen(name);
+    return ch_vocab_find(vocab, name, bytes, vocab_hash(name, bytes), CH_VOCAB_SPECIAL_KINDS);
+}
+
 // Puts token `id` in the table, unless one with the same bytes and kind is there. Since ids come in
 // order and nothing is taken out, a search meets the smallest id first.
 static chord_result vocab_insert(const ch_vocab *vocab, uint32_t *slots, uint32_t id,
@@ -292,11 +297,8 @@ static chord_result vocab_read_ids(const ch_gguf *gguf, ch_vocab *vocab, chord_e
 static void vocab_find_ends(ch_vocab *vocab) {
     static const char *const marks[] = {"<|im_end|>",    "<|eot_id|>",    "<|end|>",
                                         "<end_of_turn>", "<|endoftext|>", "</s>"};
-    for (size_t i = 0; i < CH_COUNT(marks); i++) {
-        size_t bytes = strlen(marks[i]);
-        vocab_add_end(vocab, ch_vocab_find(vocab, marks[i], bytes, vocab_hash(marks[i], bytes),
-                                           1u << CHORD_TOKEN_CONTROL));
-    }
+    for (size_t i = 0; i < CH_COUNT(marks); i++)
+        vocab_add_end(vocab, ch_vocab_find_special(vocab, marks[i]));
 }
 
 static chord_result vocab_read_flags(const ch_gguf *gguf, ch_vocab *vocab, chord_error *error) {

@@ -50,6 +50,9 @@ enum {
 CH_FN int32_t ch_vocab_find(const ch_vocab *vocab, const char *text, size_t bytes, uint32_t hash,
                             uint32_t kinds);
 
+// The control or user-defined token of this name, -1 if there is none.
+CH_FN int32_t ch_vocab_find_special(const ch_vocab *vocab, const char *name);
+
 // As chord_tokenize and its companions in chord.h.
 CH_FN chord_result ch_vocab_tokenize(const ch_vocab *vocab, const chord_tokenize_desc *desc,
                                      chord_token *tokens, size_t capacity, size_t *count,
