@@ -471,7 +471,8 @@ typedef struct chord_device_roof {
     double flops;      // a second, of multiply-adds of 32-bit floats, each counted as two
 } chord_device_roof;
 
-// What device i reaches at best, measured in about a second. ARGUMENT, UNSUPPORTED, MEMORY, SYSTEM.
+// What device i (-1: the first that serves) reaches at best, measured in about a second. ARGUMENT,
+// UNSUPPORTED, MEMORY, SYSTEM.
 chord_result chord_measure_device(int32_t i, chord_device_roof *roof, chord_error *error);
 
 // Where a session computes, and what it took there.

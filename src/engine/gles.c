@@ -640,8 +640,8 @@ static chord_result gles_measure(ch_gles *g, chord_device_roof *roof, chord_erro
             gles_roof_seconds(g, "#define COPY\n", buffers, GLES_ROOF_BYTES / 16 / 128, error);
         double add = copy > 0 ? gles_roof_seconds(g, "", buffers, GLES_ROOF_GROUPS, error) : 0;
         if (add > 0) {
-            roof->copy_bytes = 2.0 * GLES_ROOF_BYTES / copy;
-            roof->flops = 64.0 * GLES_ROOF_TURNS * 128 * GLES_ROOF_GROUPS / add;
+            roof->copy_bytes = 2.0 * (double)GLES_ROOF_BYTES / copy;
+            roof->flops = 64.0 * 128.0 * (double)GLES_ROOF_TURNS * (double)GLES_ROOF_GROUPS / add;
         } else {
             result = CHORD_ERROR_SYSTEM;
         }
@@ -652,7 +652,7 @@ static chord_result gles_measure(ch_gles *g, chord_device_roof *roof, chord_erro
 
 chord_result chord_measure_device(int32_t i, chord_device_roof *roof, chord_error *error) {
     ch_gles g;
-    if (i < 0 || !roof) return ch_fail(error, CHORD_ERROR_ARGUMENT, "roof is NULL, or no device");
+    if (!roof) return ch_fail(error, CHORD_ERROR_ARGUMENT, "roof is NULL");
     memset(roof, 0, sizeof *roof);
     chord_result result = ch_gles_open(&g, i, false, error);
     if (result) return result;

@@ -612,7 +612,7 @@ static chord_result gpu_read_rows(ch_gpu *gpu, int32_t rows, chord_error *error)
 static chord_result gpu_choose(ch_gpu *gpu, int32_t row, chord_token *choice, chord_error *error) {
     uint32_t vocabulary = (uint32_t)gpu->args.weights->hp.vocabulary, found[2];
     uint32_t at = gpu_float_at(gpu->choice_at), last = at + 2 * CH_GPU_CHOOSERS;
-    uint32_t choosers = CH_MIN(gpu_groups(vocabulary, 128), CH_GPU_CHOOSERS);
+    uint32_t choosers = CH_MIN(gpu_groups(vocabulary, 128), (uint32_t)CH_GPU_CHOOSERS);
     const uint32_t first[CH_GLES_PARAMS * 4] = {
         gpu_float_at(gpu->args.plan->graph.logits) + (uint32_t)row * vocabulary, vocabulary, at, 0};
     const uint32_t again[CH_GLES_PARAMS * 4] = {at, choosers, last, 1};
