@@ -336,6 +336,24 @@ Test(gpu, a_gpu_that_is_not_there_is_refused) {
     fixture_close(&f);
 }
 
+// 1024 rows of 33000 logits are more than the 128 MiB that a storage block has at least.
+Test(gpu, activations_above_a_storage_block_are_refused) {
+    skip_without_driver();
+    fixture f;
+    fixture_open(&f, (gb_model){.layers = 1, .vocabulary = 33000, .context = 1024});
+    chord_session_desc desc = {
+        .device = CHORD_DEVICE_GPU_ONLY, .gpu_minimums = true, .batch = 1024, .logits_rows = 1024};
+    chord_session *s = NULL;
+    chord_error error;
+    cr_expect_eq(chord_session_open(f.model, &desc, &s, &error), CHORD_ERROR_MEMORY);
+    cr_expect(strstr(error.message, "a smaller batch will do"), "%s", error.message);
+    desc.device = CHORD_DEVICE_GPU;
+    s = open_session(f.model, desc);
+    cr_expect_eq(device_of(s).device, CHORD_DEVICE_CPU);
+    chord_session_close(s);
+    fixture_close(&f);
+}
+
 static int stop_at_once(void *user, int32_t done, int32_t total) {
     (void)done;
     (void)total;

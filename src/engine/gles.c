@@ -161,10 +161,10 @@ static chord_result gles_open_context(ch_gles *g, const char *platform, chord_er
 }
 
 CH_FN chord_result ch_gles_bind(ch_gles *g, chord_error *error) {
-    g->outer = g->call.egl.GetCurrentContext();
-    if (g->outer != EGL_NO_CONTEXT)
-        return ch_fail(error, CHORD_ERROR_SYSTEM,
-                       "this thread has a current OpenGL context of its own: release it first");
+    g->outer.context = g->call.egl.GetCurrentContext();
+    g->outer.display = g->call.egl.GetCurrentDisplay();
+    g->outer.draw = g->call.egl.GetCurrentSurface(EGL_DRAW);
+    g->outer.read = g->call.egl.GetCurrentSurface(EGL_READ);
     if (!g->call.egl.MakeCurrent(g->display, g->surface, g->surface, g->context))
         return ch_fail(error, CHORD_ERROR_SYSTEM,
                        "the context of %s cannot be made current: error 0x%x", g->info.name,
@@ -173,7 +173,10 @@ CH_FN chord_result ch_gles_bind(ch_gles *g, chord_error *error) {
 }
 
 CH_FN void ch_gles_unbind(ch_gles *g) {
-    g->call.egl.MakeCurrent(g->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
+    if (g->outer.context == EGL_NO_CONTEXT)
+        g->call.egl.MakeCurrent(g->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
+    else
+        g->call.egl.MakeCurrent(g->outer.display, g->outer.draw, g->outer.read, g->outer.context);
 }
 
 // ---- errors

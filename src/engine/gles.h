@@ -65,6 +65,8 @@ enum {
     X(PFNEGLDESTROYSURFACEPROC, DestroySurface)                                                    \
     X(PFNEGLMAKECURRENTPROC, MakeCurrent)                                                          \
     X(PFNEGLGETCURRENTCONTEXTPROC, GetCurrentContext)                                              \
+    X(PFNEGLGETCURRENTDISPLAYPROC, GetCurrentDisplay)                                              \
+    X(PFNEGLGETCURRENTSURFACEPROC, GetCurrentSurface)                                              \
     X(PFNEGLGETERRORPROC, GetError)
 #define CH_GL_CALLS(X)                                                                             \
     X(PFNGLGETERRORPROC, GetError)                                                                 \
@@ -124,8 +126,13 @@ typedef struct ch_gles_calls {
 typedef struct ch_gles {
     ch_gles_calls call;
     EGLDisplay display;
-    EGLContext context, outer; // outer: what was current before ch_gles_bind
-    EGLSurface surface;        // EGL_NO_SURFACE where the display does without
+    EGLContext context;
+    EGLSurface surface; // EGL_NO_SURFACE where the display does without
+    struct {            // what was current before ch_gles_bind
+        EGLDisplay display;
+        EGLContext context;
+        EGLSurface draw, read;
+    } outer;
     chord_device_info info;
     const char *cache; // folder of compiled programs, or NULL
     bool lost;
