@@ -32,7 +32,7 @@
 // RESULTS
 //   The same model, tokens, seed and settings give the same bits with any number of lanes and any
 //   cut into batches, and on all CPUs with fused multiply-add, except where an optional OpenBLAS
-//   build takes over a float matrix product.
+//   build takes over a float matrix product. On a GPU they are the same within rounding.
 //
 // DESCS
 //   Every desc struct may be zeroed: zero always means "the default", given with each field.
