@@ -71,7 +71,7 @@ check version 0 '' "$CHORD" version
 check version_option 0 '' "$CHORD" --version
 check help 0 '' "$CHORD" --help
 check kernels 0 '' "$CHORD" kernels
-for command in run chat tokenize logits perplexity inspect plan graph kernels bench export-model; do
+for command in run chat tokenize logits perplexity inspect plan graph kernels bench gate export-model; do
     check "help_$command" 0 '' "$CHORD" $command --help
 done
 if [ -c /dev/full ]; then

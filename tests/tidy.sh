@@ -27,7 +27,7 @@ skip() {
     echo "skip $1: $2"
 }
 
-code=$(find include src tests -name '*.[ch]' | sort)
+code=$(find include src tests bench -name '*.[ch]' | sort)
 
 # ---- what a folder may include
 

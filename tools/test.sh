@@ -3,12 +3,12 @@
 #
 #   sh tools/test.sh [PART...]
 #
-# Parts: setup build clang asan tsan levels aarch64 openblas golden; none: all of them. `quick` is
-# setup, build and golden; `gpu` is the tests of the GPU path alone, which `build` and `asan` run
+# Parts: setup build gates clang asan tsan levels aarch64 openblas golden; none: all of them. `quick`
+# is setup, build and golden; `gpu` is the tests of the GPU path alone, which `build` and `asan` run
 # too. Logs: build/test-logs.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-parts=${*:-setup build clang asan tsan levels aarch64 openblas golden}
+parts=${*:-setup build gates clang asan tsan levels aarch64 openblas golden}
 [ "$parts" = quick ] && parts="setup build golden"
 jobs=$(nproc 2> /dev/null || echo 2)
 logs=build/test-logs
@@ -122,6 +122,11 @@ levels() {
     echo "4 passed, 0 failed, 0 skipped"
 }
 
+# The gates as a CI runs them: all exact ones, then the shares.
+gates() {
+    sh tools/amalgamate.sh build/chord.h && build/chord gate
+}
+
 aarch64() {
     cat > build/test-logs/aarch64.cmake << 'END'
 set(CMAKE_SYSTEM_NAME Linux)
@@ -151,7 +156,7 @@ aarch64_logits() {
 }
 
 openblas() {
-    configure build-openblas -DCHORD_OPENBLAS=ON && tests build-openblas -E 'tidy|single_header|readme'
+    configure build-openblas -DCHORD_OPENBLAS=ON && tests build-openblas -E 'tidy|single_header|readme|gates'
 }
 
 for part in $parts; do
@@ -164,6 +169,13 @@ for part in $parts; do
         build)
             step gcc-build configure build -DCMAKE_C_COMPILER=gcc -DCHORD_TESTS=ON &&
                 step gcc-tests tests build
+            ;;
+        gates)
+            if [ ! -x build/chord ]; then
+                skip gates "build/chord is not built"
+            else
+                step gates gates
+            fi
             ;;
         clang)
             if command -v clang > /dev/null; then

@@ -15,6 +15,7 @@ enum {
     CLI_OK = 0,
     CLI_FAILED = 1,        // the work failed
     CLI_USAGE = 2,         // the command line is wrong
+    CLI_GATE = 3,          // a gate failed
     CLI_INTERRUPTED = 130, // SIGINT or SIGTERM: what was written so far is whole, and not all
     CLI_PIPE = 141         // nobody reads standard output any more
 };
@@ -63,12 +64,12 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_run, cli_chat, cli_tokenize, cli_logits, cli_perplexity, cli_inspect,
-    cli_plan, cli_graph, cli_kernels, cli_bench, cli_export_model, cli_devices;
+    cli_plan, cli_graph, cli_kernels, cli_bench, cli_gate, cli_export_model, cli_devices;
 
 // Reads argv[0..argc) into the values of `options` (ended by a row without a name). A word that is
-// no option is the value of --model, or of --output where there is no --model. A row hides later
-// ones of the same name or letter. CLI_CONTINUE, or the exit code: after --help, or after a
-// sentence about what is wrong.
+// no option is the value of --model, else of --gates, else of --output. A row hides later ones of
+// the same name or letter. CLI_CONTINUE, or the exit code: after --help, or after a sentence about
+// what is wrong.
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv);
 
 // The one of `count` words that `word` may have been meant to be, or NULL.

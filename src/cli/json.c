@@ -149,7 +149,7 @@ static size_t json_digits(json_reader *r) {
     return r->at - from;
 }
 
-static bool json_number(json_reader *r, json_value *value) {
+static bool json_read_number(json_reader *r, json_value *value) {
     size_t from = r->at;
     char copy[64];
     json_take(r, '-');
@@ -236,7 +236,7 @@ static bool json_value_read(json_reader *r, int32_t depth, json_value *value) {
     } else if (r->at < r->bytes && strchr("ntf", r->text[r->at]) && r->text[r->at]) {
         good = json_word(r, value);
     } else {
-        good = json_number(r, value);
+        good = json_read_number(r, value);
     }
     value->end = r->at;
     return good;

@@ -4,8 +4,9 @@
 #include <string.h>
 
 static const cli_command *const main_commands[] = {
-    &cli_run,  &cli_chat,  &cli_tokenize, &cli_logits, &cli_perplexity,   &cli_inspect,
-    &cli_plan, &cli_graph, &cli_kernels,  &cli_bench,  &cli_export_model, &cli_devices,
+    &cli_run,     &cli_chat,         &cli_tokenize, &cli_logits,  &cli_perplexity,
+    &cli_inspect, &cli_plan,         &cli_graph,    &cli_kernels, &cli_bench,
+    &cli_gate,    &cli_export_model, &cli_devices,
 };
 enum { MAIN_COMMANDS = (int)(sizeof main_commands / sizeof *main_commands) };
 
@@ -22,7 +23,7 @@ static int main_help(void) {
     printf("  %-14s%s\n", "version", "Tells the version of the program.");
     printf("\nMore about one of them: chord COMMAND --help\n"
            "Exit status: 0 done, 1 the work failed, 2 the command line is wrong, "
-           "130 interrupted.\n");
+           "3 a gate failed,\n130 interrupted.\n");
     return cli_finish(CLI_OK);
 }
 

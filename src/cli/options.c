@@ -289,6 +289,7 @@ static int option_unknown(const cli_command *command, const cli_option *options,
 
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv) {
     const cli_option *word = option_by_name(options, "model", 5);
+    if (!word) word = option_by_name(options, "gates", 5);
     if (!word) word = option_by_name(options, "output", 6);
     bool words_only = false;
     for (int i = 0; i < argc; i++) {
