@@ -280,7 +280,8 @@ typedef struct chord_region {
     uint64_t offset, bytes; // in the arena
 } chord_region;
 
-#define CHORD_MAX_REGIONS 32
+#define CHORD_MAX_REGIONS        32
+#define CHORD_MAX_DEVICE_REGIONS 12
 
 typedef struct chord_plan_table {
     chord_region regions[CHORD_MAX_REGIONS];
@@ -291,8 +292,8 @@ typedef struct chord_plan_table {
     uint64_t kv_token_bytes;                    // KV cache of one position
     int32_t context, batch, lanes, logits_rows; // as chosen
     chord_kv kv;
-    chord_device device;                            // as chosen: CHORD_DEVICE_CPU or _GPU
-    chord_region device_regions[CHORD_MAX_REGIONS]; // on the GPU; weights are copied there
+    chord_device device;                                   // as chosen: CHORD_DEVICE_CPU or _GPU
+    chord_region device_regions[CHORD_MAX_DEVICE_REGIONS]; // on the GPU; weights are copied there
     int32_t device_region_count;
     uint64_t device_bytes; // sum of these, exactly what is taken there
 } chord_plan_table;

@@ -24,7 +24,9 @@ static const char *const device_region_names[CH_DEVICE_COUNT] = {
     "weights", "constants", "rope tables", "activations", "attention parts", "choice",
     "logits",  "tokens",    "read-back",   "keys",        "values",
 };
-CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS, "the public table must hold every region");
+CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS &&
+                     (int)CH_DEVICE_COUNT <= CHORD_MAX_DEVICE_REGIONS,
+                 "the public table must hold every region");
 
 static uint64_t plan_matrix_bytes(const ch_weights *weights) {
     uint64_t sum = ch_weight(weights, 0, CH_PLACE_OUTPUT)->bytes;
