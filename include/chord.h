@@ -464,7 +464,8 @@ typedef struct chord_device_info {
     char extensions[6144]; // separated by blanks, cut where it is full
 } chord_device_info;
 
-// Device i, 0 and up; false past the end. Opens it, and looks. The CPU is not counted.
+// Device i, 0 and up; false past the end, and where there is none, with the reason. Opens it, and
+// looks. The CPU is not counted.
 bool chord_get_device(int32_t i, chord_device_info *info);
 
 typedef struct chord_device_roof {

@@ -677,8 +677,9 @@ chord_result chord_measure_device(int32_t i, chord_device_roof *roof, chord_erro
 }
 
 bool chord_get_device(int32_t i, chord_device_info *info) {
-    (void)i;
+    static const char none[] = "this build of chord has no GPU path (CHORD_GLES)";
     memset(info, 0, sizeof *info);
+    if (i == 0) memcpy(info->reason, none, sizeof none);
     return false;
 }
 

@@ -47,7 +47,7 @@ static chord_result session_sizes(const chord_model *model, const chord_session_
     sizes.cursor_bytes = sizeof(ch_cursor);
     sizes.candidate_bytes = sizeof(ch_candidate);
     chord_result result = CHORD_OK;
-    if (desc->device != CHORD_DEVICE_CPU) {
+    if (desc->device == CHORD_DEVICE_GPU || desc->device == CHORD_DEVICE_GPU_ONLY) {
         ch_gpu_sizes gpu;
         result = ch_gpu_measure(&model->weights, desc, &gpu, error);
         sizes.gpu_bytes = gpu.arena_bytes;
