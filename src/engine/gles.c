@@ -147,6 +147,10 @@ static chord_result gles_open_context(ch_gles *g, const char *platform, chord_er
                        EGL_NONE};
     if (!robust) wanted[4] = EGL_NONE;
     g->context = g->call.egl.CreateContext(g->display, config, EGL_NO_CONTEXT, wanted);
+    if (g->context == EGL_NO_CONTEXT && robust) {
+        wanted[4] = EGL_NONE;
+        g->context = g->call.egl.CreateContext(g->display, config, EGL_NO_CONTEXT, wanted);
+    }
     if (g->context == EGL_NO_CONTEXT)
         return ch_fail(error, CHORD_ERROR_UNSUPPORTED,
                        "EGL on %s gives no context of OpenGL ES 3.1: error 0x%x", platform,

@@ -69,7 +69,8 @@ CH_FN ch_gles_row ch_gles_row_of(ch_type type, int32_t k) {
 CH_FN int32_t ch_gles_slab_rows(const ch_gles_row *row, uint64_t block_bytes) {
     uint64_t most = CH_MAX(row->low, row->high + row->scales), rows = block_bytes / most;
     rows = rows >= 64 ? rows & ~(uint64_t)63 : CH_MAX(rows & ~(uint64_t)1, 2);
-    return (int32_t)CH_MIN(rows, (uint64_t)1 << 30);
+    // A product takes 8 rows a work group, and a dispatch has 65535 of these at least.
+    return (int32_t)CH_MIN(rows, (uint64_t)(65535 * 8) & ~(uint64_t)63);
 }
 
 // ---- the weights of a block, as unsigned numbers of low_bits + high_bits
