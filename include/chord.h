@@ -18,7 +18,8 @@
 //
 // MEMORY
 //   chord_model_open takes one block for the directory and the vocabulary, chord_session_open one
-//   block for everything else; both can be yours. After that nothing is allocated, by no call. The
+//   block for everything else; both can be yours. After that nothing is allocated, by no call; only
+//   a session whose GPU fails in use takes a block again, to go on on the CPU if it may. The
 //   weights stay in the mapping. The file must not be cut short while it is open (the operating
 //   system then kills the process that reads past its end).
 //
@@ -31,7 +32,7 @@
 // RESULTS
 //   The same model, tokens, seed and settings give the same bits with any number of lanes and any
 //   cut into batches, and on all CPUs with fused multiply-add, except where an optional OpenBLAS
-//   build takes over a float matrix product.
+//   build takes over a float matrix product. On a GPU they are the same within rounding.
 //
 // DESCS
 //   Every desc struct may be zeroed: zero always means "the default", given with each field.
@@ -39,7 +40,9 @@
 // SINGLE FILE
 //   In the generated single header, #define CHORD_IMPLEMENTATION in exactly one C11 or C++17 file
 //   before including it, and link with -lm -pthread. A model is put into the program where that
-//   file also has #define CHORD_BUILTIN_MODEL "model.gguf", a path that the assembler finds.
+//   file also has #define CHORD_BUILTIN_MODEL "model.gguf", a path that the assembler finds. To
+//   compute on GPUs too, #define CHORD_GLES 1: that needs the headers of EGL and OpenGL ES 3.1, and
+//   no library when linking.
 #ifndef CHORD_H
 #define CHORD_H
 
@@ -213,6 +216,15 @@ typedef enum chord_kv {
     CHORD_KV_Q8_0 // heads must be a multiple of 32 wide
 } chord_kv;
 
+// Where a session computes. A GPU is one that OpenGL ES 3.1 reaches, without a window system; its
+// results are right within the rounding of floats, not the same to the bit as the CPU's.
+typedef enum chord_device {
+    CHORD_DEVICE_CPU,
+    CHORD_DEVICE_GPU,     // the GPU for as long as it can, else the CPU: chord_session_get_device
+                          // tells why
+    CHORD_DEVICE_GPU_ONLY // the GPU, or chord_session_open fails
+} chord_device;
+
 // How the next token is chosen. In this order: repetition penalty, top-k, top-p, min-p,
 // temperature, a random draw. All zero: the most likely token. Equal logits: the smaller id first.
 // The random numbers are PCG32 (M. E. O'Neill, "PCG", 2014: XSH RR 64/32), stream 54, one draw a
@@ -245,6 +257,13 @@ typedef struct chord_session_desc {
     const char *cpu;   // highest instruction set to use: "c", "avx2", "avxvnni", "avx512", "neon",
                        // "dotprod", "i8mm", "openblas" (where it is built in: the only one whose
                        // results are not the same to the bit); NULL: the best there is
+    chord_device device;
+    int32_t gpu;       // with device: which one, as chord_get_device counts, plus 1; 0: the first
+                       // that serves
+    bool gpu_minimums; // with device: use no more than the least limits of OpenGL ES 3.1, for tests
+    const char
+        *cache; // with device: a folder that is there, where compiled shaders are kept for the
+                // next time; NULL: none. What is wrong in it is left out and written anew
     chord_sampler sampler;
     bool profile; // time every op: see chord_op_info.seconds
     void *memory; // room for the arena, aligned to 64 bytes, must outlive the session; NULL:
@@ -261,7 +280,8 @@ typedef struct chord_region {
     uint64_t offset, bytes; // in the arena
 } chord_region;
 
-#define CHORD_MAX_REGIONS 32
+#define CHORD_MAX_REGIONS        32
+#define CHORD_MAX_DEVICE_REGIONS 12
 
 typedef struct chord_plan_table {
     chord_region regions[CHORD_MAX_REGIONS];
@@ -272,10 +292,17 @@ typedef struct chord_plan_table {
     uint64_t kv_token_bytes;                    // KV cache of one position
     int32_t context, batch, lanes, logits_rows; // as chosen
     chord_kv kv;
+    chord_device device;                                   // as chosen: CHORD_DEVICE_CPU or _GPU
+    chord_region device_regions[CHORD_MAX_DEVICE_REGIONS]; // on the GPU; weights are copied there
+    int32_t device_region_count;
+    uint64_t device_bytes; // sum of these, exactly what is taken there
 } chord_plan_table;
 
 // What a session would take: a pure function of the model and the desc (and, for lanes = 0, of the
-// cores available). Errors: ARGUMENT, UNSUPPORTED, MEMORY (over the budget). `error` may be NULL.
+// cores available). With a device it is what the session takes there; whether there is a GPU is
+// found out by chord_session_open, which on the CPU takes what a plan for the CPU tells. A memory
+// budget is for the arena and the device together. Errors: ARGUMENT, UNSUPPORTED, MEMORY (over the
+// budget). `error` may be NULL.
 chord_result chord_plan(const chord_model *model, const chord_session_desc *desc,
                         chord_plan_table *plan, chord_error *error);
 
@@ -353,7 +380,8 @@ typedef struct chord_generate_result {
 
 // Samples and evaluates token after token from the logits held (so after prompt, chat, eval or
 // sync). The last token sampled is held by the session too; tokens that hold nothing but `stop` are
-// not, and no logits are held where it came. `result` may be NULL.
+// not, and no logits are held where it came. On a GPU the most likely token may be chosen there,
+// and no logits be held while callbacks run; they are when this returns. `result` may be NULL.
 chord_result chord_session_generate(chord_session *session, const chord_generate_desc *desc,
                                     chord_generate_result *result);
 
@@ -419,6 +447,39 @@ typedef struct chord_stats {
 void chord_session_get_stats(const chord_session *session, chord_stats *stats);
 void chord_session_hash(chord_session *session, bool on);
 
+// ---- devices
+
+typedef struct chord_device_info {
+    chord_device device;    // CHORD_DEVICE_CPU or CHORD_DEVICE_GPU
+    bool usable;            // chord can compute on it
+    char reason[256];       // why not; of a session on the CPU: why not the GPU that was asked for
+    char name[96];          // as its driver tells: "llvmpipe (LLVM 15.0.6, 256 bits)"
+    char version[96];       // "OpenGL ES 3.2 Mesa 22.3.6"
+    char platform[24];      // how it is reached: "device 0", "surfaceless", "default display"
+    int32_t storage_blocks; // limits of a compute shader
+    int32_t invocations, shared_bytes, groups;
+    uint64_t block_bytes;
+    uint64_t device_bytes; // of a session: memory taken on the device
+    int32_t dispatches;    // of a session: of its last step
+    char extensions[6144]; // separated by blanks, cut where it is full
+} chord_device_info;
+
+// Device i, 0 and up; false past the end, and where there is none, with the reason. Opens it, and
+// looks. The CPU is not counted.
+bool chord_get_device(int32_t i, chord_device_info *info);
+
+typedef struct chord_device_roof {
+    double copy_bytes; // a second, read and written by a copy of 64 MiB
+    double flops;      // a second, of multiply-adds of 32-bit floats, each counted as two
+} chord_device_roof;
+
+// What device i (-1: the first that serves) reaches at best, measured in about a second. ARGUMENT,
+// UNSUPPORTED, MEMORY, SYSTEM.
+chord_result chord_measure_device(int32_t i, chord_device_roof *roof, chord_error *error);
+
+// Where a session computes, and what it took there.
+void chord_session_get_device(const chord_session *session, chord_device_info *info);
+
 // ---- looking inside
 
 typedef struct chord_op_info {
@@ -435,7 +496,8 @@ typedef struct chord_op_info {
     bool logits_only;                   // done for the tokens whose logits are wanted, no others
     // Spent in it since the session was opened, if desc.profile was set, else 0: the time between
     // two barriers, as lane 0 sees it, is shared out among the ops between them in proportion to
-    // the time that all lanes worked at them. The sum over all ops is the time of all steps.
+    // the time that all lanes worked at them. The sum over all ops is the time of all steps. On a
+    // GPU: the device's time; 0 for an op that is done on the way of another.
     double seconds;
 } chord_op_info;
 

@@ -89,6 +89,11 @@ build gcc "-std=gnu17 -fsyntax-only" "$c"
 build clang "-std=c11 -pedantic -fsyntax-only" "$c"
 build clang++ "-std=c++17 -fsyntax-only" "$cpp"
 build clang++ "-std=c++20 -fsyntax-only" "$cpp"
+if [ -f /usr/include/EGL/eglext.h ] && [ -f /usr/include/GLES3/gl31.h ]; then
+    build gcc "-std=c11 -pedantic -fsyntax-only -DCHORD_GLES=1" "$c"
+    build clang++ "-std=c++20 -fsyntax-only -DCHORD_GLES=1" "$cpp"
+    build g++ "-std=c++17 -fsyntax-only -DCHORD_GLES=1" "$cpp"
+fi
 
 [ -n "$MODEL" ] || finish
 want=$("$CHORD" run -m "$MODEL" -p "Once upon a time" -n 32 --temp 0 --hash 2>&1 > /dev/null |

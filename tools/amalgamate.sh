@@ -5,7 +5,8 @@
 #   sh tools/amalgamate.sh OUTPUT
 #
 # Local includes are followed and put in place: a header with an include guard once, all else (.def
-# lists, templates) each time it is included. System includes stay where they are.
+# lists, templates) each time it is included. System includes stay where they are. The shaders come
+# last; they count only where CHORD_GLES is defined as 1.
 set -eu
 [ $# = 1 ] || { echo "usage: amalgamate.sh OUTPUT" >&2; exit 2; }
 case $1 in /*) output=$1 ;; *) output=$(pwd)/$1 ;; esac
@@ -18,8 +19,9 @@ for room in arena kernels model engine; do
     done
 done
 
-trap 'rm -f "$output.part"' EXIT
-awk -v sources="$sources" '
+trap 'rm -f "$output.part" "$output.shaders"' EXIT
+sh tools/embed_shaders.sh "$output.shaders"
+awk -v sources="$sources" -v shaders="$output.shaders" '
 # "src/model/../arena/base.h" -> "src/arena/base.h"
 function normal(path,    n, i, parts, out, depth) {
     n = split(path, parts, "/")
@@ -108,6 +110,8 @@ BEGIN {
         print "// ==== " list[i]
         put(list[i])
     }
+    print "\n// ==== glsl"
+    while ((getline line < shaders) > 0) if (line !~ /^#include/) print line
     print ""
     print "#if defined(__GNUC__) && !defined(__clang__)"
     print "#pragma GCC diagnostic pop"

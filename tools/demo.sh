@@ -2,6 +2,8 @@
 # Builds chord into build/ and lets a model write, the built-in one or yours, with its speed.
 #
 #   sh tools/demo.sh [MODEL.gguf [TEXT]]
+#
+# DEVICE=gpu in the environment: on a GPU, if there is one.
 set -eu
 start=$(pwd)
 model=${1:-}
@@ -26,12 +28,14 @@ if [ -z "$model" ] && ! build/chord inspect > /dev/null 2>&1; then
 fi
 set -- ${model:+-m "$model"}
 printf '%s' "$text"
-build/chord run "$@" -p "$text" -n 200 --seed "$(date +%s)" # given, so that it is not told within the text
+device=${DEVICE:-cpu}
+build/chord run "$@" -p "$text" -n 200 --device "$device" \
+    --seed "$(date +%s)" # given, so that it is not told within the text
 echo
 if [ -z "$model" ]; then
     request="Tell me a story about a fox who lost her hat."
     echo "> $request"
-    echo "$request" | build/chord chat
+    echo "$request" | build/chord chat --device "$device"
     echo
 fi
-build/chord bench "$@" -r 3
+build/chord bench "$@" -r 3 --device "$device"

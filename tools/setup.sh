@@ -36,6 +36,12 @@ if [ "${1:-}" = test ]; then
     need_file '/usr/include/criterion/criterion.h' libcriterion-dev
     need_file '/usr/include/*/cblas.h' libopenblas-dev
     need clang-format clang-format
+    # A GPU in software, and the headers for the GPU path.
+    need_file '/usr/lib/*/libEGL.so.1' libegl1
+    need_file '/usr/lib/*/libGLESv2.so.2' libgles2
+    need_file '/usr/lib/*/dri/swrast_dri.so' libgl1-mesa-dri
+    need_file '/usr/include/EGL/eglext.h' libegl-dev
+    need_file '/usr/include/GLES3/gl31.h' libgles-dev
     # Reads the page that bench makes. Elsewhere than on Debian there is no such package.
     if grep -q '^ID=debian' /etc/os-release 2> /dev/null; then need chromium chromium; fi
 fi

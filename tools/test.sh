@@ -4,7 +4,8 @@
 #   sh tools/test.sh [PART...]
 #
 # Parts: setup build gates clang asan tsan levels aarch64 openblas golden; none: all of them. `quick`
-# is setup, build and golden. Logs: build/test-logs.
+# is setup, build and golden; `gpu` is the tests of the GPU path alone, which `build` and `asan` run
+# too. Logs: build/test-logs.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 parts=${*:-setup build gates clang asan tsan levels aarch64 openblas golden}
@@ -219,6 +220,10 @@ for part in $parts; do
             else
                 skip openblas "libopenblas-dev is not installed"
             fi
+            ;;
+        gpu)
+            step gpu-build configure build -DCHORD_GLES=ON -DCHORD_TESTS=ON &&
+                step gpu-tests tests build -R gpu
             ;;
         golden)
             step golden sh tests/golden.sh

@@ -16,6 +16,11 @@
 #include <stdint.h>
 #include <string.h>
 
+// The build option of the GPU path; it needs the headers of EGL and OpenGL ES 3.1.
+#ifndef CHORD_GLES
+#define CHORD_GLES 0
+#endif
+
 // Linkage of functions that one file shares with another: private to the translation unit in the
 // single header.
 #ifdef CHORD_AMALGAMATED

@@ -4,6 +4,9 @@
 #endif
 #include "os.h"
 
+#if CHORD_GLES
+#include <dlfcn.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -216,3 +219,46 @@ CH_FN void ch_os_gate_wake(ch_os_gate *gate) {
     pthread_cond_broadcast(&gate->changed);
     pthread_mutex_unlock(&gate->mutex);
 }
+
+// ---- files to write, libraries
+
+#if CHORD_GLES
+
+static bool os_write(int file, const void *data, size_t bytes) {
+    const uint8_t *from = (const uint8_t *)data;
+    while (bytes > 0) {
+        ssize_t n = write(file, from, bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        from += n;
+        bytes -= (size_t)n;
+    }
+    return true;
+}
+
+CH_FN bool ch_os_write_file(const char *path, const void *head, size_t head_bytes, const void *data,
+                            size_t data_bytes) {
+    char part[1024];
+    int n = snprintf(part, sizeof part, "%s.%ld", path, (long)getpid());
+    if (n < 0 || (size_t)n >= sizeof part) return false;
+    int file = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file < 0) return false;
+    bool good = os_write(file, head, head_bytes) && os_write(file, data, data_bytes);
+    good = close(file) == 0 && good;
+    if (good && rename(part, path) == 0) return true;
+    unlink(part);
+    return false;
+}
+
+CH_FN void *ch_os_library_open(const char *name) {
+    return dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
+CH_FN ch_os_fn *ch_os_library_find(void *library, const char *symbol) {
+    void *found = dlsym(library, symbol);
+    ch_os_fn *fn = NULL;
+    memcpy(&fn, &found, sizeof fn); // POSIX: the two kinds of pointers are alike
+    return fn;
+}
+
+#endif

@@ -65,6 +65,18 @@ CH_FN void ch_os_gate_close(ch_os_gate *gate);
 CH_FN void ch_os_gate_wait(ch_os_gate *gate, const uint32_t *word, uint32_t value);
 CH_FN void ch_os_gate_wake(ch_os_gate *gate);
 
+#if CHORD_GLES
+// Writes a file whole, or not at all: under another name, which is then changed.
+CH_FN bool ch_os_write_file(const char *path, const void *head, size_t head_bytes, const void *data,
+                            size_t data_bytes);
+
+// Libraries that are met at run time only. One that was opened stays loaded: drivers do not survive
+// being unloaded.
+typedef void ch_os_fn(void);
+CH_FN void *ch_os_library_open(const char *name); // NULL: it is not here
+CH_FN ch_os_fn *ch_os_library_find(void *library, const char *symbol);
+#endif
+
 // Tells the CPU that this is a spin loop.
 CH_INLINE void ch_os_relax(void) {
 #if CH_X86

@@ -73,6 +73,9 @@ typedef struct bench_config {
     char type[24], architecture[24], isa[24];
     uint64_t parameters, file_bytes;
     chord_plan_table plan;
+    char device[96];         // the GPU's name, "": none
+    int32_t dispatches;      // there, of one token
+    chord_device_roof limit; // what it reaches
     int32_t vocabulary;
     uint64_t peak_bytes, private_bytes; // of the process at its peak, less what it was before
     bench_test *tests;

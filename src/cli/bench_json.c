@@ -114,10 +114,13 @@ static void line_config(FILE *file, const bench_config *c) {
             c->plan.context);
     line_text(file, true, "kv", cli_kv_name(c->plan.kv));
     line_text(file, true, "cpu", c->isa);
+    line_text(file, true, "device", c->device);
+    line_count(file, "dispatches", (uint64_t)c->dispatches);
     fputs(",\"memory\":{\"arena_bytes\":", file);
     fprintf(file, "%llu", (unsigned long long)c->plan.arena_bytes);
     line_count(file, "table_bytes", c->plan.table_bytes);
     line_count(file, "weight_bytes", c->plan.weight_bytes);
+    line_count(file, "device_bytes", c->plan.device_bytes);
     line_count(file, "peak_bytes", c->peak_bytes);
     line_count(file, "private_bytes", c->private_bytes);
     fputs("},\"roof\":{", file);

@@ -50,14 +50,21 @@ static void output_md_test(FILE *file, const bench_test *test) {
 static void output_md_roof(FILE *file, const bench_config *config) {
     static const char *const units[MEASURE_LIMITS] = {"GB/s", "GMAC/s", "GMAC/s", "GMAC/s"};
     char size[32];
-    fprintf(file, "\nThe roof at %d lane%s: ", config->plan.lanes,
-            config->plan.lanes == 1 ? "" : "s");
+    if (config->device[0])
+        fprintf(file, "\n%d dispatches a token. The roof of %s: ", config->dispatches,
+                config->device);
+    else
+        fprintf(file, "\nThe roof at %d lane%s: ", config->plan.lanes,
+                config->plan.lanes == 1 ? "" : "s");
     for (int i = 0; i < MEASURE_LIMITS; i++) {
         measure_summary s = bench_summary(&config->roof[i]);
         fprintf(file, "%s%s %.1f %s (%.1f to %.1f)", i ? ", " : "", measure_limit_names[i],
                 s.median / 1e9, units[i], s.p10 / 1e9, s.p90 / 1e9);
     }
-    fprintf(file, ", reading %s.\n", cli_size(config->working_set, size, sizeof size));
+    if (config->device[0])
+        fputs(", measured once; it multiplies floats, whatever the weights are.\n", file);
+    else
+        fprintf(file, ", reading %s.\n", cli_size(config->working_set, size, sizeof size));
 }
 
 static void output_md_memory(FILE *file, const bench_config *config) {

@@ -399,6 +399,14 @@ static int work_rounds(const bench_options *options, const chord_model *model,
         fputs("chord: no memory to measure the roof with\n", stderr);
         return CLI_FAILED;
     }
+    if (config->device[0]) {
+        chord_error error = {CHORD_OK, ""};
+        if (chord_measure_device(options->settings.gpu - 1, &config->limit, &error)) {
+            measure_roof_close(&roof);
+            return cli_fail(&error);
+        }
+        roof.device = &config->limit;
+    }
     measure_watch_begin(&config->watch);
     work_take_roof(&roof, 2 * work_roof_least);
     for (int32_t r = 0; r < options->rounds && result == CHORD_OK; r++) {
@@ -439,12 +447,26 @@ static int work_describe(chord_model *model, const bench_options *options, bench
     return CLI_OK;
 }
 
+// What a GPU is; nothing for a session on the CPU.
+static int work_device(chord_session *session, bench_config *config) {
+    static chord_device_info info; // large
+    const chord_token token = 0;
+    chord_session_get_device(session, &info);
+    if (info.device == CHORD_DEVICE_CPU) return CLI_OK;
+    chord_result result = chord_session_eval(session, &token, 1, 1);
+    if (result == CHORD_OK) chord_session_get_device(session, &info);
+    if (result == CHORD_OK) result = chord_session_rewind(session, 0);
+    if (result != CHORD_OK) return cli_session_fail(session, result);
+    snprintf(config->device, sizeof config->device, "%s", info.name);
+    config->dispatches = info.dispatches;
+    return CLI_OK;
+}
+
 int bench_measure(const bench_options *options, const char *path, int32_t lanes, int32_t batch,
                   bench_config *config) {
     chord_model *model = NULL;
     chord_session *session = NULL;
     chord_session_desc desc;
-    chord_error error = {CHORD_OK, ""};
     memset(config, 0, sizeof *config);
     config->path = path;
     cli_session_desc(&options->settings, &desc);
@@ -458,17 +480,19 @@ int bench_measure(const bench_options *options, const char *path, int32_t lanes,
     work_reset_peak();
     uint64_t before = work_status("VmRSS"), private_before = work_status("RssAnon");
     if (code == CLI_OK) code = cli_open_model(path, &model);
-    if (code == CLI_OK && chord_session_open(model, &desc, &session, &error))
-        code = cli_fail(&error);
+    if (code == CLI_OK) code = cli_open_session(model, &desc, &session);
     if (code == CLI_OK) {
         config->plan = *chord_session_plan(session);
         work_set(session, config);
         work_need(session, config);
         cli_progress_begin("bench");
+        code = work_device(session, config);
+    }
+    if (code == CLI_OK) {
         code = work_rounds(options, model, session, config, before, private_before);
         cli_progress_end();
     }
-    chord_session_close(session);
+    cli_close_session(session);
     if (code == CLI_OK && options->ops)
         code = bench_measure_ops(model, &desc, options->rounds, config);
     chord_model_close(model);

@@ -278,13 +278,12 @@ static int chat_begin(chat_state *chat, const chord_model *model) {
 static int chat_work(const chat_options *options) {
     chord_model *model = NULL;
     chord_session_desc desc;
-    chord_error error = {CHORD_OK, ""};
     chat_state chat = {.options = options};
     int code = cli_open_model(options->settings.model, &model);
     if (code != CLI_OK) return code;
     cli_session_desc(&options->settings, &desc);
     cli_writing_desc(&options->writing, &desc);
-    if (chord_session_open(model, &desc, &chat.session, &error)) code = cli_fail(&error);
+    code = cli_open_session(model, &desc, &chat.session);
     if (code == CLI_OK) code = chat_begin(&chat, model);
     if (code == CLI_OK) {
         code = CLI_CONTINUE;
@@ -294,7 +293,7 @@ static int chat_work(const chat_options *options) {
     }
     chat_forget(&chat, chat.past_count);
     free(chat.past);
-    chord_session_close(chat.session);
+    cli_close_session(chat.session);
     chord_model_close(model);
     return cli_finish(code);
 }

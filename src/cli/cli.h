@@ -64,7 +64,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_run, cli_chat, cli_tokenize, cli_logits, cli_perplexity, cli_inspect,
-    cli_plan, cli_graph, cli_kernels, cli_bench, cli_gate, cli_export_model;
+    cli_plan, cli_graph, cli_kernels, cli_bench, cli_gate, cli_export_model, cli_devices;
 
 // Reads argv[0..argc) into the values of `options` (ended by a row without a name). A word that is
 // no option is the value of --model, else of --gates, else of --output. A row hides later ones of
@@ -82,10 +82,13 @@ typedef struct cli_settings {
     int32_t context, batch, lanes;
     int32_t kv, cpu; // choices, -1: none made
     uint64_t memory;
+    int32_t device; // choice, -1: none made
+    int32_t gpu;
+    bool gpu_minimums;
 } cli_settings;
 
 #define CLI_SETTINGS_DEFAULT                                                                       \
-    { NULL, 0, 0, 0, -1, -1, 0 }
+    { NULL, 0, 0, 0, -1, -1, 0, -1, 0, false }
 #define CLI_CPU_LEVELS "c|avx2|avxvnni|avx512|neon|dotprod|i8mm|openblas"
 
 #define CLI_MODEL_OPTION(settings)                                                                 \
@@ -130,7 +133,27 @@ typedef struct cli_settings {
          0,                                                                                        \
          0,                                                                                        \
          "take at most this much memory, as 512M or 2G"},                                          \
-        CLI_CPU_OPTION((settings).cpu)
+        CLI_CPU_OPTION((settings).cpu),                                                            \
+        {0,                                                                                        \
+         "device",                                                                                 \
+         "cpu|gpu|gpu-only",                                                                       \
+         CLI_CHOICE,                                                                               \
+         &(settings).device,                                                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         "where to compute; gpu: on the CPU if it cannot (cpu)"},                                  \
+        {0,                                                                                        \
+         "gpu",                                                                                    \
+         "N",                                                                                      \
+         CLI_INT,                                                                                  \
+         &(settings).gpu,                                                                          \
+         1,                                                                                        \
+         64,                                                                                       \
+         "which GPU, as 'chord devices' counts (the first that serves)"},                          \
+    {                                                                                              \
+        0, "gpu-minimums", NULL, CLI_FLAG, &(settings).gpu_minimums, 0, 0,                         \
+            "use the least limits of OpenGL ES 3.1 only"                                           \
+    }
 #define CLI_END                                                                                    \
     { 0, NULL, NULL, CLI_FLAG, NULL, 0, 0, NULL }
 
@@ -185,6 +208,14 @@ void cli_tell_seed(const cli_writing *writing);
 
 // Fills a desc from settings: progress is shown, an interrupt stops.
 void cli_session_desc(const cli_settings *settings, chord_session_desc *desc);
+
+// Opens a session, and tells on standard error where it is not on the device that was asked for.
+// CLI_OK, or the exit code after a sentence.
+int cli_open_session(const chord_model *model, const chord_session_desc *desc,
+                     chord_session **session);
+
+// Closes a session, and tells on standard error if it has left its device since it was opened.
+void cli_close_session(chord_session *session);
 const char *cli_cpu_name(int32_t choice); // NULL for -1
 const char *cli_kv_name(chord_kv kv);
 

@@ -67,6 +67,23 @@ static int common_on_progress(void *user, int32_t done, int32_t total) {
     return cli_interrupted();
 }
 
+// The folder where compiled shaders are kept, made if it is not there: $XDG_CACHE_HOME/chord or
+// ~/.cache/chord; NULL: it cannot be.
+static const char *common_cache(void) {
+    static char path[900];
+    const char *home = getenv("XDG_CACHE_HOME"), *below = "";
+    if (!home || home[0] != '/') {
+        home = getenv("HOME");
+        below = "/.cache";
+    }
+    if (!home || home[0] != '/' || strlen(home) > sizeof path - 32) return NULL;
+    snprintf(path, sizeof path, "%s%s", home, below);
+    mkdir(path, 0700);
+    strcat(path, "/chord");
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) return path;
+    return NULL;
+}
+
 void cli_session_desc(const cli_settings *settings, chord_session_desc *desc) {
     memset(desc, 0, sizeof *desc);
     desc->context = settings->context;
@@ -75,7 +92,42 @@ void cli_session_desc(const cli_settings *settings, chord_session_desc *desc) {
     desc->kv = settings->kv < 0 ? CHORD_KV_DEFAULT : common_kv_type[settings->kv];
     desc->memory_budget = settings->memory;
     desc->cpu = cli_cpu_name(settings->cpu);
+    desc->device = settings->device == 1   ? CHORD_DEVICE_GPU
+                   : settings->device == 2 ? CHORD_DEVICE_GPU_ONLY
+                                           : CHORD_DEVICE_CPU;
+    desc->gpu = settings->gpu;
+    desc->gpu_minimums = settings->gpu_minimums;
+    if (desc->device != CHORD_DEVICE_CPU) desc->cache = common_cache();
     desc->on_progress = common_on_progress;
+}
+
+static chord_device common_device; // where the session that is open was last seen
+
+// Tells why a session is on the CPU, if it is.
+static void common_tell_device(const chord_session *session, const char *what) {
+    static chord_device_info info; // large
+    chord_session_get_device(session, &info);
+    if (info.device == CHORD_DEVICE_CPU) fprintf(stderr, "chord: %s: %s\n", what, info.reason);
+    common_device = info.device;
+}
+
+int cli_open_session(const chord_model *model, const chord_session_desc *desc,
+                     chord_session **session) {
+    chord_error error = {CHORD_OK, ""};
+    cli_progress_begin("MiB to the GPU");
+    chord_result result = chord_session_open(model, desc, session, &error);
+    cli_progress_end();
+    if (result == CHORD_ERROR_STOPPED && cli_interrupted()) return CLI_INTERRUPTED;
+    if (result) return cli_fail(&error);
+    common_device = CHORD_DEVICE_CPU;
+    if (desc->device != CHORD_DEVICE_CPU) common_tell_device(*session, "computing on the CPU");
+    return CLI_OK;
+}
+
+void cli_close_session(chord_session *session) {
+    if (session && common_device == CHORD_DEVICE_GPU)
+        common_tell_device(session, "it went on on the CPU");
+    chord_session_close(session);
 }
 
 // ---- how text is written

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { GRAPH_TOKENS = 8 }; // that are evaluated to be timed
+
 static void graph_text(const chord_session *session) {
     chord_op_info op, total;
     memset(&total, 0, sizeof total);
@@ -11,9 +13,10 @@ static void graph_text(const chord_session *session) {
            "bytes", "flops");
     for (int32_t i = 0; i < count; i++) {
         if (chord_session_get_op(session, i, &op)) break;
-        printf("%5d %-22s %-12s %-26s %-30s %12llu %12llu%s\n", i, op.name, op.kind, op.kernel,
-               op.shape, (unsigned long long)op.bytes, (unsigned long long)op.flops,
-               op.barrier ? "  barrier" : "");
+        printf("%5d %-22s %-12s %-26s %-30s %12llu %12llu", i, op.name, op.kind, op.kernel,
+               op.shape, (unsigned long long)op.bytes, (unsigned long long)op.flops);
+        if (op.seconds > 0) printf(" %9.1f us", op.seconds * 1e6 / GRAPH_TOKENS);
+        puts(op.barrier ? "  barrier" : "");
         total.bytes += op.bytes;
         total.bytes_per_position += op.bytes_per_position;
         total.flops += op.flops;
@@ -42,37 +45,49 @@ static void graph_json(const chord_session *session) {
         fputs(",\"shape\":", stdout);
         cli_print_json(op.shape, strlen(op.shape));
         printf(",\"bytes\":%llu,\"bytes_per_position\":%llu,\"flops\":%llu,"
-               "\"flops_per_position\":%llu,\"barrier\":%s}",
+               "\"flops_per_position\":%llu,\"seconds\":%.9f,\"barrier\":%s}",
                (unsigned long long)op.bytes, (unsigned long long)op.bytes_per_position,
                (unsigned long long)op.flops, (unsigned long long)op.flops_per_position,
-               op.barrier ? "true" : "false");
+               op.seconds / GRAPH_TOKENS, op.barrier ? "true" : "false");
     }
     puts("]}");
 }
 
+static int graph_time(chord_session *session) {
+    const chord_token token = 0;
+    chord_result result = CHORD_OK;
+    for (int i = 0; i < GRAPH_TOKENS && !result; i++)
+        result = chord_session_eval(session, &token, 1, 1);
+    return result ? cli_session_fail(session, result) : CLI_OK;
+}
+
 static int graph_main(const cli_command *command, int argc, char **argv) {
     cli_settings settings = CLI_SETTINGS_DEFAULT;
-    bool json = false;
-    const cli_option options[] = {CLI_SESSION_OPTIONS(settings),
-                                  {0, "json", NULL, CLI_FLAG, &json, 0, 0, "as JSON"},
-                                  CLI_END};
+    bool json = false, time = false;
+    const cli_option options[] = {
+        CLI_SESSION_OPTIONS(settings),
+        {0, "json", NULL, CLI_FLAG, &json, 0, 0, "as JSON"},
+        {0, "time", NULL, CLI_FLAG, &time, 0, 0, "measure each operation, over a few tokens"},
+        CLI_END};
     int code = cli_parse(command, options, argc, argv);
     if (code != CLI_CONTINUE) return code;
     chord_model *model = NULL;
     chord_session *session = NULL;
     chord_session_desc desc;
-    chord_error error = {CHORD_OK, ""};
     code = cli_open_model(settings.model, &model);
     if (code != CLI_OK) return code;
     cli_session_desc(&settings, &desc);
-    if (chord_session_open(model, &desc, &session, &error)) {
-        code = cli_fail(&error);
+    desc.profile = time;
+    code = cli_open_session(model, &desc, &session);
+    if (code == CLI_OK && time) code = graph_time(session);
+    if (code != CLI_OK) {
+        // told
     } else if (json) {
         graph_json(session);
     } else {
         graph_text(session);
     }
-    chord_session_close(session);
+    cli_close_session(session);
     chord_model_close(model);
     return cli_finish(code);
 }

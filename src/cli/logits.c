@@ -44,7 +44,6 @@ static int logits_session(const cli_settings *settings, const cli_list *tokens, 
                           bool hash, const chord_model *model) {
     chord_session *session = NULL;
     chord_session_desc desc;
-    chord_error error = {CHORD_OK, ""};
     chord_model_info info;
     chord_model_get_info(model, &info);
     cli_session_desc(settings, &desc);
@@ -53,7 +52,8 @@ static int logits_session(const cli_settings *settings, const cli_list *tokens, 
     int32_t slice = desc.batch ? desc.batch : LOGITS_SLICE;
     if (slice > desc.context) slice = desc.context;
     desc.logits_rows = slice;
-    if (chord_session_open(model, &desc, &session, &error)) return cli_fail(&error);
+    int opened = cli_open_session(model, &desc, &session);
+    if (opened != CLI_OK) return opened;
     chord_session_hash(session, hash);
     size_t vocabulary = (size_t)info.vocabulary;
     cli_output output;
@@ -66,7 +66,7 @@ static int logits_session(const cli_settings *settings, const cli_list *tokens, 
         chord_session_get_stats(session, &stats);
         fprintf(stderr, "logits hash %016llx\n", (unsigned long long)stats.logits_hash);
     }
-    chord_session_close(session);
+    cli_close_session(session);
     return code;
 }
 

@@ -4,8 +4,9 @@
 #include <string.h>
 
 static const cli_command *const main_commands[] = {
-    &cli_run,  &cli_chat,  &cli_tokenize, &cli_logits, &cli_perplexity, &cli_inspect,
-    &cli_plan, &cli_graph, &cli_kernels,  &cli_bench,  &cli_gate,       &cli_export_model,
+    &cli_run,     &cli_chat,         &cli_tokenize, &cli_logits,  &cli_perplexity,
+    &cli_inspect, &cli_plan,         &cli_graph,    &cli_kernels, &cli_bench,
+    &cli_gate,    &cli_export_model, &cli_devices,
 };
 enum { MAIN_COMMANDS = (int)(sizeof main_commands / sizeof *main_commands) };
 

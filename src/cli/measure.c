@@ -113,7 +113,11 @@ void measure_roof_close(measure_roof *roof) {
 
 double measure_roof_take(measure_roof *roof, measure_limit limit, double seconds) {
     double begun = ch_os_seconds();
-    double rate = ch_roof_take(&roof->roof, limit, roof->working_set, seconds);
+    double rate = 0;
+    if (roof->device)
+        rate = limit == MEASURE_READ ? roof->device->copy_bytes : roof->device->flops / 2;
+    else
+        rate = ch_roof_take(&roof->roof, limit, roof->working_set, seconds);
     roof->last[limit] = rate;
     measure_add(&roof->samples[limit], rate);
     roof->seconds += ch_os_seconds() - begun;

@@ -7,6 +7,7 @@
 #ifndef CLI_MEASURE_H
 #define CLI_MEASURE_H
 
+#include "../../include/chord.h"
 #include "../engine/roof.h"
 
 #include <stdio.h>
@@ -63,8 +64,9 @@ typedef struct measure_roof {
     ch_roof roof;
     size_t working_set; // bytes that READ goes over: as many as the work does, or memory's
     measure_samples samples[MEASURE_LIMITS];
-    double last[MEASURE_LIMITS]; // the latest sample, 0: none yet
-    double seconds;              // spent on all samples
+    double last[MEASURE_LIMITS];     // the latest sample, 0: none yet
+    const chord_device_roof *device; // where the work is done on a GPU: its limits, else NULL
+    double seconds;                  // spent on all samples
     bool open;
 } measure_roof;
 
@@ -74,7 +76,8 @@ typedef struct measure_roof {
 bool measure_roof_open(measure_roof *roof, int32_t lanes, uint64_t work_bytes, const char *cpu);
 void measure_roof_close(measure_roof *roof);
 
-// Takes one sample of a limit in about `seconds`, keeps it, and returns it.
+// Takes one sample of a limit in about `seconds`, keeps it, and returns it. Of a device there is
+// one measurement, which all samples are; whatever the weights are, it multiplies floats.
 double measure_roof_take(measure_roof *roof, measure_limit limit, double seconds);
 
 // ---- disturbance

@@ -55,14 +55,14 @@ static int perplexity_session(const cli_settings *settings, int32_t stride,
         return CLI_FAILED;
     }
     chord_session_desc desc;
-    chord_error error = {CHORD_OK, ""};
     chord_model_info info;
     chord_model_get_info(model, &info);
     cli_session_desc(settings, &desc);
     desc.on_progress = NULL; // shown here, over the whole text
     desc.logits_rows = PERPLEXITY_SLICE;
     perplexity_state s = {.tokens = tokens, .vocabulary = info.vocabulary, .scored = 1};
-    if (chord_session_open(model, &desc, &s.session, &error)) return cli_fail(&error);
+    int opened = cli_open_session(model, &desc, &s.session);
+    if (opened != CLI_OK) return opened;
     s.context = chord_session_plan(s.session)->context;
     s.slice = chord_session_plan(s.session)->logits_rows;
     if (stride == 0 || stride > s.context) stride = s.context;
@@ -74,7 +74,7 @@ static int perplexity_session(const cli_settings *settings, int32_t stride,
     cli_progress_end();
     if (code == CLI_OK)
         printf("ppl %.4f over %lld tokens\n", exp(s.sum / (double)s.count), (long long)s.count);
-    chord_session_close(s.session);
+    cli_close_session(s.session);
     return code;
 }
 

@@ -63,6 +63,11 @@ static void run_describe(const chord_model *model, const chord_session *session)
     fprintf(stderr, "session of %d positions, KV %s, batch %d, %d lanes, %s\n", plan->context,
             cli_kv_name(plan->kv), plan->batch, plan->lanes,
             cli_size(plan->arena_bytes + plan->table_bytes, arena, sizeof arena));
+    static chord_device_info device; // large
+    chord_session_get_device(session, &device);
+    if (device.device == CHORD_DEVICE_GPU)
+        fprintf(stderr, "GPU %s, %s, %s there\n", device.name, device.version,
+                cli_size(device.device_bytes, arena, sizeof arena));
 }
 
 static int run_session(const run_options *options, const chord_model *model, chord_session *session,
@@ -106,7 +111,6 @@ static int run_work(const cli_command *command, const run_options *options) {
     cli_list tokens = {NULL, 0};
     chord_model *model = NULL;
     chord_session *session = NULL;
-    chord_error error = {CHORD_OK, ""};
     double begun = cli_seconds();
     int code = cli_open_model(options->settings.model, &model);
     double load = cli_seconds() - begun;
@@ -118,7 +122,7 @@ static int run_work(const cli_command *command, const run_options *options) {
         cli_session_desc(&options->settings, &desc);
         cli_writing_desc(&options->writing, &desc);
         begun = cli_seconds();
-        if (chord_session_open(model, &desc, &session, &error)) code = cli_fail(&error);
+        code = cli_open_session(model, &desc, &session);
         load += cli_seconds() - begun;
     }
     if (code == CLI_OK) {
@@ -126,7 +130,7 @@ static int run_work(const cli_command *command, const run_options *options) {
         cli_catch_interrupts();
         code = run_session(options, model, session, &tokens, load);
     }
-    chord_session_close(session);
+    cli_close_session(session);
     chord_model_close(model);
     free(tokens.items);
     free(text.bytes);

@@ -5,6 +5,7 @@
 // tokens[0..count) are exactly those whose keys and values stand in the cache.
 #include "chat.h"
 #include "exec.h"
+#include "gles_exec.h"
 #include "sampler.h"
 
 struct chord_session {
@@ -13,6 +14,12 @@ struct chord_session {
     ch_plan plan;
     ch_lanes lanes;
     ch_exec exec;
+    ch_gpu *gpu;          // NULL: on the CPU
+    ch_arena spare;       // of the CPU, where the GPU failed
+    bool choosing;        // the GPU is to choose the next token; its logits stay there
+    chord_token chosen;   // by it; -1: none
+    char cpu_reason[256]; // why, where a GPU was asked for
+    chord_session_desc desc;
     chord_token *tokens; // [context]
     int32_t count;
     float *logits; // [rows][vocabulary]
@@ -31,24 +38,43 @@ struct chord_session {
 
 // ---- planning
 
-static ch_engine_sizes session_sizes(void) {
+static chord_result session_sizes(const chord_model *model, const chord_session_desc *desc,
+                                  ch_engine_sizes *out, chord_error *error) {
     ch_engine_sizes sizes;
+    memset(&sizes, 0, sizeof sizes);
     sizes.session_bytes = sizeof(chord_session);
     sizes.lane_bytes = sizeof(ch_lane);
     sizes.cursor_bytes = sizeof(ch_cursor);
     sizes.candidate_bytes = sizeof(ch_candidate);
-    return sizes;
+    chord_result result = CHORD_OK;
+    if (desc->device == CHORD_DEVICE_GPU || desc->device == CHORD_DEVICE_GPU_ONLY) {
+        ch_gpu_sizes gpu;
+        result = ch_gpu_measure(&model->weights, desc, &gpu, error);
+        sizes.gpu_bytes = gpu.arena_bytes;
+        sizes.gpu_op_bytes = gpu.op_bytes;
+        sizes.gpu_weight_bytes = gpu.weight_bytes;
+        sizes.gpu_constant_bytes = gpu.constant_bytes;
+    }
+    *out = sizes;
+    return result;
 }
 
 static chord_result session_make_plan(const chord_model *model, const chord_session_desc *desc,
                                       ch_plan *plan, chord_error *error) {
-    ch_engine_sizes sizes = session_sizes();
-    chord_result result = ch_sampler_check(&desc->sampler, error);
+    ch_engine_sizes sizes;
+    memset(plan, 0, sizeof *plan);
+    chord_result result = session_sizes(model, desc, &sizes, error);
+    if (!result) result = ch_sampler_check(&desc->sampler, error);
     if (!result) result = ch_plan_make(&model->weights, &model->vocab, desc, &sizes, plan, error);
     plan->table.table_bytes = model->arena.capacity;
     for (int32_t i = 0; i < model->gguf.tensor_count; i++)
         plan->table.weight_bytes += model->gguf.tensors[i].bytes;
     return result;
+}
+
+// Whether what failed on the GPU is to be tried on the CPU.
+static bool session_falls_back(const chord_session_desc *desc, chord_result result) {
+    return desc->device == CHORD_DEVICE_GPU && result != CHORD_OK && result != CHORD_ERROR_STOPPED;
 }
 
 chord_result chord_plan(const chord_model *model, const chord_session_desc *desc,
@@ -57,6 +83,11 @@ chord_result chord_plan(const chord_model *model, const chord_session_desc *desc
         return ch_fail(error, CHORD_ERROR_ARGUMENT, "model, desc or plan is NULL");
     ch_plan plan;
     chord_result result = session_make_plan(model, desc, &plan, error);
+    if (session_falls_back(desc, result)) {
+        chord_session_desc cpu = *desc;
+        cpu.device = CHORD_DEVICE_CPU;
+        result = session_make_plan(model, &cpu, &plan, error);
+    }
     if (!result) *table = plan.table;
     return result;
 }
@@ -78,40 +109,69 @@ static void *session_region(const ch_arena *arena, const ch_plan *plan, ch_regio
     return arena->base + plan->table.regions[region].offset;
 }
 
+// What executes, in an arena that is laid out as s->plan tells.
+static void session_bind_exec(chord_session *s, const ch_arena *arena) {
+    ch_op *ops = (ch_op *)session_region(arena, &s->plan, CH_REGION_OPS);
+    double *freqs = (double *)session_region(arena, &s->plan, CH_REGION_ROPE_FREQS);
+    s->logits = (float *)session_region(arena, &s->plan, CH_REGION_LOGITS);
+    ch_graph_build(&s->model->weights, &s->plan.graph, &s->plan.size, ops);
+    ch_rope_frequencies(&s->model->weights, freqs, &s->exec.rope_magnitude);
+    s->exec.file = s->model->gguf.data;
+    s->exec.arena = arena->base;
+    s->exec.weights = &s->model->weights;
+    s->exec.plan = &s->plan;
+    s->exec.ops = ops;
+    s->exec.lanes = &s->lanes;
+    s->exec.cursors = (ch_cursor *)session_region(arena, &s->plan, CH_REGION_CURSORS);
+    s->exec.profile = NULL;
+    if (s->plan.profile_bytes)
+        s->exec.profile = (double *)session_region(arena, &s->plan, CH_REGION_PROFILE);
+    s->exec.rope_freqs = freqs;
+    s->exec.on_progress = s->desc.on_progress;
+    s->exec.user = s->desc.user;
+}
+
 static void session_bind(chord_session *s, const chord_session_desc *desc) {
-    ch_op *ops = (ch_op *)session_region(&s->arena, &s->plan, CH_REGION_OPS);
-    double *freqs = (double *)session_region(&s->arena, &s->plan, CH_REGION_ROPE_FREQS);
     s->tokens = (chord_token *)session_region(&s->arena, &s->plan, CH_REGION_TOKENS);
-    s->logits = (float *)session_region(&s->arena, &s->plan, CH_REGION_LOGITS);
     s->candidates = (ch_candidate *)session_region(&s->arena, &s->plan, CH_REGION_SAMPLER);
     s->text_scratch = (uint8_t *)session_region(&s->arena, &s->plan, CH_REGION_TEXT);
     s->stream = (char *)session_region(&s->arena, &s->plan, CH_REGION_STREAM);
     s->guess = s->plan.draft;
     s->sampler = desc->sampler;
     ch_random_seed(&s->random, desc->sampler.seed);
-    ch_graph_build(&s->model->weights, &s->plan.graph, &s->plan.size, ops);
-    ch_rope_frequencies(&s->model->weights, freqs, &s->exec.rope_magnitude);
-    s->exec.file = s->model->gguf.data;
-    s->exec.arena = s->arena.base;
-    s->exec.weights = &s->model->weights;
-    s->exec.plan = &s->plan;
-    s->exec.ops = ops;
-    s->exec.lanes = &s->lanes;
-    s->exec.cursors = (ch_cursor *)session_region(&s->arena, &s->plan, CH_REGION_CURSORS);
-    if (s->plan.profile_bytes)
-        s->exec.profile = (double *)session_region(&s->arena, &s->plan, CH_REGION_PROFILE);
-    s->exec.rope_freqs = freqs;
-    s->exec.on_progress = desc->on_progress;
-    s->exec.user = desc->user;
+    s->desc = *desc;
+    session_bind_exec(s, &s->arena);
+    s->chosen = -1;
     s->stats.logits_hash = 14695981039346656037u; // FNV offset basis
 }
 
-chord_result chord_session_open(const chord_model *model, const chord_session_desc *desc,
-                                chord_session **session, chord_error *error) {
-    double start = ch_os_seconds();
-    if (!session) return ch_fail(error, CHORD_ERROR_ARGUMENT, "session is NULL");
-    *session = NULL;
-    if (!model || !desc) return ch_fail(error, CHORD_ERROR_ARGUMENT, "model or desc is NULL");
+static chord_result session_start_lanes(chord_session *s, const ch_arena *arena,
+                                        chord_error *error) {
+    ch_lane *lane = (ch_lane *)session_region(arena, &s->plan, CH_REGION_LANES);
+    if (ch_lanes_open(&s->lanes, lane, s->plan.table.lanes)) return CHORD_OK;
+    return ch_fail(error, CHORD_ERROR_SYSTEM, "the system gave no thread for %d lanes",
+                   (int)s->plan.table.lanes);
+}
+
+// Lanes, or the device.
+static chord_result session_start(chord_session *s, chord_error *error) {
+    if (s->plan.table.device == CHORD_DEVICE_CPU) return session_start_lanes(s, &s->arena, error);
+    ch_gpu_args args;
+    args.file = s->exec.file;
+    args.weights = s->exec.weights;
+    args.plan = s->exec.plan;
+    args.ops = s->exec.ops;
+    args.rope_freqs = s->exec.rope_freqs;
+    args.rope_magnitude = s->exec.rope_magnitude;
+    args.logits = s->logits;
+    args.desc = &s->desc;
+    s->gpu = (ch_gpu *)session_region(&s->arena, &s->plan, CH_REGION_DEVICE);
+    return ch_gpu_open(s->gpu, &args, error);
+}
+
+// A session on the device that the desc tells, and on no other.
+static chord_result session_open_on(const chord_model *model, const chord_session_desc *desc,
+                                    chord_session **session, chord_error *error) {
     ch_plan plan;
     chord_result result = session_make_plan(model, desc, &plan, error);
     if (result) return result;
@@ -135,20 +195,42 @@ chord_result chord_session_open(const chord_model *model, const chord_session_de
     s->arena = arena;
     s->plan = plan;
     session_bind(s, desc);
-    ch_lane *lane = (ch_lane *)session_region(&arena, &plan, CH_REGION_LANES);
-    if (!ch_lanes_open(&s->lanes, lane, plan.table.lanes)) {
+    result = session_start(s, error);
+    if (result) {
         ch_arena_close(&arena);
-        return ch_fail(error, CHORD_ERROR_SYSTEM, "the system gave no thread for %d lanes",
-                       (int)plan.table.lanes);
+        return result;
     }
-    s->stats.open_seconds = ch_os_seconds() - start;
     *session = s;
     return CHORD_OK;
 }
 
+chord_result chord_session_open(const chord_model *model, const chord_session_desc *desc,
+                                chord_session **session, chord_error *error) {
+    double start = ch_os_seconds();
+    chord_error unused;
+    if (!error) error = &unused;
+    if (!session) return ch_fail(error, CHORD_ERROR_ARGUMENT, "session is NULL");
+    *session = NULL;
+    if (!model || !desc) return ch_fail(error, CHORD_ERROR_ARGUMENT, "model or desc is NULL");
+    chord_result result = session_open_on(model, desc, session, error);
+    if (session_falls_back(desc, result)) {
+        chord_error reason = *error;
+        chord_session_desc cpu = *desc;
+        cpu.device = CHORD_DEVICE_CPU;
+        result = session_open_on(model, &cpu, session, error);
+        if (!result) memcpy((*session)->cpu_reason, reason.message, sizeof(*session)->cpu_reason);
+    }
+    if (!result) (*session)->stats.open_seconds = ch_os_seconds() - start;
+    return result;
+}
+
 void chord_session_close(chord_session *session) {
     if (!session) return;
-    ch_lanes_close(&session->lanes);
+    if (session->gpu)
+        ch_gpu_close(session->gpu);
+    else
+        ch_lanes_close(&session->lanes);
+    ch_arena_close(&session->spare);
     ch_arena arena = session->arena; // the session itself lies in it
     ch_arena_close(&arena);
 }
@@ -177,29 +259,105 @@ static void session_hash_logits(chord_session *s) {
     s->stats.logits_hash = hash;
 }
 
+// Evaluates the tokens that are held anew, on the CPU. Where that is stopped, fewer are held.
+static chord_result session_replay(chord_session *s) {
+    s->exec.wanted = 0;
+    for (int32_t at = 0; at < s->count; at += s->plan.table.batch) {
+        s->exec.tokens = s->tokens + at;
+        s->exec.n = CH_MIN(s->plan.table.batch, s->count - at);
+        s->exec.position = at;
+        if (ch_exec_step(&s->exec)) continue;
+        s->count = at;
+        return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped while going over to the CPU");
+    }
+    return CHORD_OK;
+}
+
+// The GPU has failed: takes an arena for the CPU and evaluates there all tokens that are held. What
+// is not of the executor stays where it is; both plans give it the same sizes.
+static chord_result session_move_to_cpu(chord_session *s) {
+    chord_error reason = s->error;
+    chord_session_desc desc = s->desc;
+    desc.device = CHORD_DEVICE_CPU;
+    desc.context = s->plan.table.context;
+    desc.batch = s->plan.table.batch;
+    ch_plan plan, old = s->plan;
+    ch_arena arena;
+    chord_result result = session_make_plan(s->model, &desc, &plan, &s->error);
+    if (result) return result;
+    if (!ch_arena_open(&arena, (size_t)plan.table.arena_bytes, NULL))
+        return ch_fail(&s->error, CHORD_ERROR_MEMORY,
+                       "%.120s, and there is no memory to go on on the CPU", reason.message);
+    s->plan = plan;
+    result = session_take(&arena, &plan)
+                 ? session_start_lanes(s, &arena, &s->error)
+                 : ch_fail(&s->error, CHORD_ERROR_MEMORY, "the plan and the arena disagree");
+    if (result) {
+        s->plan = old;
+        ch_arena_close(&arena);
+        return result;
+    }
+    ch_gpu_close(s->gpu);
+    s->gpu = NULL;
+    s->spare = arena;
+    session_bind_exec(s, &arena);
+    memcpy(s->cpu_reason, reason.message, sizeof s->cpu_reason);
+    return session_replay(s);
+}
+
+// A step on the GPU; on the CPU if that fails, and may.
+static chord_result session_step_gpu(chord_session *s, int32_t n, int32_t wanted) {
+    ch_gpu_step_args args;
+    args.tokens = s->tokens + s->count;
+    args.n = n;
+    args.position = s->count;
+    args.wanted = wanted;
+    args.done = s->exec.done;
+    args.total = s->exec.total;
+    args.choice = s->choosing ? &s->chosen : NULL;
+    chord_result result = ch_gpu_step(s->gpu, &args, &s->error);
+    if (!session_falls_back(&s->desc, result)) return result;
+    s->chosen = -1;
+    result = session_move_to_cpu(s);
+    if (result) return result;
+    s->exec.tokens = s->tokens + s->count;
+    s->exec.n = n;
+    s->exec.position = s->count;
+    s->exec.wanted = wanted;
+    if (ch_exec_step(&s->exec)) return CHORD_OK;
+    return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped within a step");
+}
+
 // One step: the next n of tokens[], which stand there already. The time it took goes to *seconds.
-static bool session_step(chord_session *s, int32_t n, int32_t wanted, double *seconds) {
+static chord_result session_step(chord_session *s, int32_t n, int32_t wanted, double *seconds) {
     double start = ch_os_seconds();
     s->exec.tokens = s->tokens + s->count;
     s->exec.n = n;
     s->exec.position = s->count;
     s->exec.wanted = wanted;
-    if (!ch_exec_step(&s->exec)) return false;
+    chord_result result = CHORD_OK;
+    s->chosen = -1;
+    if (s->gpu)
+        result = session_step_gpu(s, n, wanted);
+    else if (!ch_exec_step(&s->exec))
+        result = ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped within a step");
+    if (result) return result;
     s->count += n;
-    s->rows = wanted;
+    s->rows = s->chosen < 0 ? wanted : 0; // or the logits stay on the GPU
     *seconds += ch_os_seconds() - start;
     if (s->hash_on && wanted > 0) session_hash_logits(s);
-    return true;
+    return CHORD_OK;
 }
 
 // A token and the n - 1 guessed after it, which stand behind those held, with logits for each.
 static chord_result session_decode(chord_session *s, int32_t n) {
     s->exec.done = 0;
     s->exec.total = n;
-    if (!session_step(s, n, n, &s->stats.decode_seconds))
+    chord_result result = session_step(s, n, n, &s->stats.decode_seconds);
+    if (result == CHORD_ERROR_STOPPED)
         return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped while decoding");
-    s->stats.decode_tokens++;
-    return CHORD_OK;
+    if (!result) s->stats.decode_tokens++;
+    return result;
 }
 
 chord_result chord_session_eval(chord_session *s, const chord_token *tokens, int32_t n,
@@ -230,9 +388,11 @@ chord_result chord_session_eval(chord_session *s, const chord_token *tokens, int
         int32_t part = left <= plan->batch ? left : CH_MIN(plan->batch, left - rows);
         bool one = n == 1;
         double *seconds = one ? &s->stats.decode_seconds : &s->stats.prefill_seconds;
-        if (!session_step(s, part, part == left ? rows : 0, seconds))
+        chord_result result = session_step(s, part, part == left ? rows : 0, seconds);
+        if (result == CHORD_ERROR_STOPPED)
             return ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped after %d of %d tokens",
                            (int)(n - left), (int)n);
+        if (result) return result;
         *(one ? &s->stats.decode_tokens : &s->stats.prefill_tokens) += part;
         left -= part;
         s->exec.done = n - left;
@@ -246,6 +406,7 @@ chord_result chord_session_rewind(chord_session *s, int32_t n) {
                        (int)s->count);
     s->count = n;
     s->rows = 0;
+    s->chosen = -1;
     s->pending = 0;
     return CHORD_OK;
 }
@@ -336,6 +497,10 @@ chord_result chord_session_set_sampler(chord_session *s, const chord_sampler *sa
 
 chord_result chord_session_sample(chord_session *s, chord_token *token) {
     if (!token) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "token is NULL");
+    if (s->chosen >= 0) {
+        *token = s->chosen;
+        return CHORD_OK;
+    }
     const float *logits = chord_session_logits(s, s->rows - 1);
     if (!logits)
         return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
@@ -510,6 +675,29 @@ static chord_result session_next(chord_session *s, session_run *run) {
     return CHORD_OK;
 }
 
+// Whether the GPU can choose: the most likely token, and nobody looks at the logits.
+static bool session_may_choose(const chord_session *s) {
+    const chord_sampler *p = &s->sampler;
+    return s->gpu && !s->hash_on && p->temperature == 0.0f &&
+           (p->repeat_penalty == 0.0f || p->repeat_penalty == 1.0f);
+}
+
+// Brings the logits of the last token here, if the GPU has kept them.
+static chord_result session_fetch(chord_session *s) {
+    if (s->chosen < 0) return CHORD_OK;
+    s->chosen = -1;
+    chord_result result = ch_gpu_read_logits(s->gpu, 1, &s->error);
+    if (!result) {
+        s->rows = 1;
+        return CHORD_OK;
+    }
+    if (!session_falls_back(&s->desc, result)) return result;
+    s->count--; // the last one is evaluated again, for its logits
+    result = session_move_to_cpu(s);
+    double unused = 0;
+    return result ? result : session_step(s, 1, 1, &unused);
+}
+
 // Writes the token, evaluates it with a guess of what follows, and goes on for as long as the guess
 // is right.
 static chord_result session_advance(chord_session *s, session_run *run) {
@@ -522,10 +710,12 @@ static chord_result session_advance(chord_session *s, session_run *run) {
     run->result->tokens++;
     bool stop = session_write(s, run);
     s->tokens[s->count] = run->token;
+    s->choosing = guessed == 0 && session_may_choose(s);
     chord_result result = session_decode(s, 1 + guessed);
+    s->choosing = false;
     if (result) return result;
     s->count -= guessed;
-    s->rows = 1;
+    if (s->chosen < 0) s->rows = 1;
     if (!stop) result = session_next(s, run);
     while (!stop && !result && !run->done && right < guessed && run->token == s->tokens[s->count]) {
         right++;
@@ -560,6 +750,7 @@ chord_result chord_session_generate(chord_session *s, const chord_generate_desc 
     run.result = result;
     chord_result failed = session_next(s, &run);
     while (!failed && !run.done) failed = session_advance(s, &run);
+    if (!failed) failed = session_fetch(s);
     if (failed) return failed;
     bool ended = result->finish == CHORD_FINISH_END || result->finish == CHORD_FINISH_CONTEXT;
     if (ended && session_emit(s, desc, s->pending, true)) result->finish = CHORD_FINISH_STOPPED;
@@ -583,8 +774,22 @@ int32_t chord_session_op_count(const chord_session *session) {
 chord_result chord_session_get_op(const chord_session *s, int32_t i, chord_op_info *info) {
     if (i < 0 || i >= s->plan.size.op_count) return CHORD_ERROR_ARGUMENT;
     ch_op_describe(&s->model->weights, &s->exec.ops[i], s->plan.kv, info);
-    info->seconds = ch_exec_op_seconds(&s->exec, i);
+    if (s->gpu)
+        info->kernel = ch_gpu_op(s->gpu, i, &info->seconds);
+    else
+        info->seconds = ch_exec_op_seconds(&s->exec, i);
     return CHORD_OK;
+}
+
+void chord_session_get_device(const chord_session *s, chord_device_info *info) {
+    if (s->gpu) {
+        *info = *ch_gpu_info(s->gpu);
+        return;
+    }
+    memset(info, 0, sizeof *info);
+    info->device = CHORD_DEVICE_CPU;
+    info->usable = true;
+    memcpy(info->reason, s->cpu_reason, sizeof s->cpu_reason);
 }
 
 bool chord_get_kernel(int32_t i, const char *cpu, chord_kernel_info *info) {

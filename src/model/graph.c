@@ -49,7 +49,8 @@ static const ch_gguf_tensor *graph_weight(const graph_builder *g, ch_place place
 }
 
 static bool graph_wants_q8(const graph_builder *g, ch_place place) {
-    return ch_type_get(graph_weight(g, place)->type)->activation == CH_ACTIVATION_Q8;
+    return !g->config->gpu &&
+           ch_type_get(graph_weight(g, place)->type)->activation == CH_ACTIVATION_Q8;
 }
 
 // f32 rows in `rows`, or quantized ones in `q8`, as the weight's type wants.
@@ -141,6 +142,10 @@ static void graph_attention(graph_builder *g) {
     op->kernel = graph_kernel(g, CH_FAMILY_ATTENTION, (int32_t)g->config->kv);
     op->in = graph_buffer(g, CH_BUFFER_Q);
     op->out = graph_buffer(g, CH_BUFFER_ATTN);
+    if (g->config->gpu) { // which may rotate on the way
+        op->in2 = graph_buffer(g, CH_BUFFER_K);
+        op->in3 = graph_buffer(g, CH_BUFFER_V);
+    }
     op->k = hp->heads * hp->value_dim;
     op->barrier = true;
 

@@ -74,6 +74,8 @@ typedef struct ch_graph_config {
     int32_t batch, logits_rows;
     ch_kv_type kv;
     uint32_t cpu;
+    bool
+        gpu; // activations are floats everywhere; offsets are in the device's buffer of activations
     uint64_t activations, rope_table, logits; // regions
 } ch_graph_config;
 

@@ -5,6 +5,8 @@
 enum {
     PLAN_DEFAULT_CONTEXT = 4096,
     PLAN_DEFAULT_BATCH = 512,
+    PLAN_DEFAULT_GPU_BATCH = 256, // so that activations of most models fit one storage block
+    PLAN_DEVICE_ALIGN = 256,      // of a storage block, at most
     PLAN_MAX_BATCH = 4096,
     PLAN_MAX_LANES = 64,
     PLAN_HELD_MAX = 4 + CH_STOP_MAX, // bytes that the stream may hold back: of a character, and of
@@ -16,9 +18,15 @@ enum {
 static const char *const region_names[CH_REGION_COUNT] = {
     "session",      "lanes",       "ops",  "cursors", "profile", "rope frequencies",
     "rope table",   "tokens",      "text", "stream",  "sampler", "logits",
-    "lane scratch", "activations", "keys", "values",
+    "lane scratch", "activations", "keys", "values",  "device",
 };
-CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS, "the public table must hold every region");
+static const char *const device_region_names[CH_DEVICE_COUNT] = {
+    "weights", "constants", "rope tables", "activations", "attention parts", "choice",
+    "logits",  "tokens",    "read-back",   "keys",        "values",
+};
+CH_STATIC_ASSERT(CH_REGION_COUNT <= CHORD_MAX_REGIONS &&
+                     (int)CH_DEVICE_COUNT <= CHORD_MAX_DEVICE_REGIONS,
+                 "the public table must hold every region");
 
 static uint64_t plan_matrix_bytes(const ch_weights *weights) {
     uint64_t sum = ch_weight(weights, 0, CH_PLACE_OUTPUT)->bytes;
@@ -62,6 +70,14 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
             error, CHORD_ERROR_UNSUPPORTED,
             "a q8_0 KV cache needs heads of a multiple of 32, this model's are %d and %d",
             (int)hp->key_dim, (int)hp->value_dim);
+    if ((unsigned)desc->device > CHORD_DEVICE_GPU_ONLY)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "device is %d, which is no device",
+                       (int)desc->device);
+    if (desc->gpu < 0)
+        return ch_fail(error, CHORD_ERROR_ARGUMENT, "gpu is %d, wanted 0 (the first) or more",
+                       (int)desc->gpu);
+    plan->graph.gpu = desc->device != CHORD_DEVICE_CPU;
+    t->device = plan->graph.gpu ? CHORD_DEVICE_GPU : CHORD_DEVICE_CPU;
     plan->graph.kv = plan->kv;
     plan->graph.cpu = ch_cpu_detect();
     uint32_t mask = 0;
@@ -75,12 +91,50 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     if (desc->cpu) plan->graph.cpu &= mask;
     t->kv = kv_chosen[desc->kv];
     t->lanes = desc->lanes;
+    if (plan->graph.gpu) t->lanes = 1; // they have nothing to do
     if (t->lanes == 0) t->lanes = CH_MIN(ch_os_cores(), PLAN_MAX_LANES);
     if (desc->lanes == 0 && plan_matrix_bytes(weights) < PLAN_ONE_LANE_BYTES) t->lanes = 1;
     return CHORD_OK;
 }
 
 // ---- laying out
+
+// The regions on a GPU; the offsets of the graph are in its buffer of activations.
+static bool plan_device(const ch_weights *weights, const ch_engine_sizes *sizes, uint64_t key_bytes,
+                        uint64_t value_bytes, ch_plan *plan) {
+    const ch_hparams *hp = &weights->hp;
+    chord_plan_table *t = &plan->table;
+    uint64_t bytes[CH_DEVICE_COUNT], logits = (uint64_t)t->logits_rows * (uint64_t)hp->vocabulary;
+    bytes[CH_DEVICE_WEIGHTS] = sizes->gpu_weight_bytes;
+    bytes[CH_DEVICE_CONSTANTS] = sizes->gpu_constant_bytes;
+    bytes[CH_DEVICE_ROPE] =
+        (uint64_t)(64 + plan->capacity / 64) * (uint64_t)hp->rope_dims * sizeof(float);
+    bytes[CH_DEVICE_ACTIVATIONS] = plan->size.activation_bytes;
+    int32_t parts = CH_MIN(ch_ceil_div(plan->capacity, CH_GPU_PART), CH_GPU_PARTS);
+    bytes[CH_DEVICE_PARTS] = parts < 2 ? 0
+                                       : (uint64_t)parts * (uint64_t)hp->heads *
+                                             (uint64_t)(hp->value_dim + 2) * sizeof(float);
+    bytes[CH_DEVICE_CHOICE] = (CH_GPU_CHOOSERS + 1) * 2 * sizeof(uint32_t);
+    bytes[CH_DEVICE_LOGITS] = logits * sizeof(float);
+    bytes[CH_DEVICE_TOKENS] = (uint64_t)t->batch * sizeof(chord_token);
+    bytes[CH_DEVICE_READ_BACK] = logits * sizeof(float);
+    bytes[CH_DEVICE_KEYS] = key_bytes;
+    bytes[CH_DEVICE_VALUES] = value_bytes;
+    t->device_region_count = CH_DEVICE_COUNT;
+    t->device_bytes = 0;
+    for (int32_t i = 0; i < CH_DEVICE_COUNT; i++) {
+        t->device_regions[i].name = device_region_names[i];
+        t->device_regions[i].offset = t->device_bytes;
+        if (!ch_align_up(bytes[i], PLAN_DEVICE_ALIGN, &t->device_regions[i].bytes) ||
+            !ch_add(t->device_bytes, t->device_regions[i].bytes, &t->device_bytes))
+            return false;
+    }
+    uint64_t base = t->device_regions[CH_DEVICE_CONSTANTS].offset;
+    plan->graph.rope_table = t->device_regions[CH_DEVICE_ROPE].offset - base;
+    plan->graph.activations = t->device_regions[CH_DEVICE_ACTIVATIONS].offset - base;
+    plan->graph.logits = t->device_regions[CH_DEVICE_LOGITS].offset - base;
+    return true;
+}
 
 // All sizes are bounded before they get here (dimensions at most 2^24 a row, contexts 2^24, 1024
 // blocks), so only the KV cache's product is checked.
@@ -91,7 +145,8 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     chord_plan_table *t = &plan->table;
     uint64_t bytes[CH_REGION_COUNT];
     t->context = context;
-    t->batch = CH_MIN(desc->batch ? desc->batch : PLAN_DEFAULT_BATCH, context);
+    t->batch = plan->graph.gpu ? PLAN_DEFAULT_GPU_BATCH : PLAN_DEFAULT_BATCH;
+    t->batch = CH_MIN(desc->batch ? desc->batch : t->batch, context);
     plan->graph.batch = t->batch;
     t->logits_rows = CH_MIN(CH_MAX(desc->logits_rows, 1 + desc->draft), t->batch);
     plan->draft = CH_MIN(desc->draft, t->logits_rows - 1);
@@ -113,7 +168,9 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     bytes[CH_REGION_OPS] = ops * sizeof(ch_op);
     bytes[CH_REGION_CURSORS] = ops * lanes * sizes->cursor_bytes;
     // A row for each lane, and one for the sums.
-    plan->profile_bytes = desc->profile ? ch_round_up(ops * sizeof(double), CH_ALIGN) : 0;
+    plan->profile_bytes = 0; // a GPU keeps them elsewhere
+    if (desc->profile && !plan->graph.gpu)
+        plan->profile_bytes = ch_round_up(ops * sizeof(double), CH_ALIGN);
     bytes[CH_REGION_PROFILE] = (lanes + 1) * plan->profile_bytes;
     bytes[CH_REGION_ROPE_FREQS] = (uint64_t)hp->rope_dims / 2 * sizeof(double);
     bytes[CH_REGION_ROPE_TABLE] = (uint64_t)t->batch * (uint64_t)hp->rope_dims * sizeof(float);
@@ -126,6 +183,17 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     bytes[CH_REGION_ACTIVATIONS] = plan->size.activation_bytes;
     if (!ch_mul(heads, plan->key_bytes, &bytes[CH_REGION_KEYS])) return false;
     if (!ch_mul(heads, plan->value_bytes, &bytes[CH_REGION_VALUES])) return false;
+    bytes[CH_REGION_DEVICE] = 0;
+    if (plan->graph.gpu) {
+        if (!plan_device(weights, sizes, bytes[CH_REGION_KEYS], bytes[CH_REGION_VALUES], plan))
+            return false;
+        // What computing takes is on the device.
+        static const ch_region there[] = {CH_REGION_CURSORS, CH_REGION_ROPE_TABLE,
+                                          CH_REGION_SCRATCH, CH_REGION_ACTIVATIONS,
+                                          CH_REGION_KEYS,    CH_REGION_VALUES};
+        for (size_t i = 0; i < CH_COUNT(there); i++) bytes[there[i]] = 0;
+        bytes[CH_REGION_DEVICE] = sizes->gpu_bytes + ops * sizes->gpu_op_bytes;
+    }
     t->region_count = CH_REGION_COUNT;
     t->arena_bytes = 0;
     for (int32_t i = 0; i < CH_REGION_COUNT; i++) {
@@ -136,11 +204,18 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
             !ch_add(t->arena_bytes, ch_arena_room(bytes[i]), &t->arena_bytes))
             return false;
     }
-    plan->graph.rope_table = t->regions[CH_REGION_ROPE_TABLE].offset;
-    plan->graph.activations = t->regions[CH_REGION_ACTIVATIONS].offset;
-    plan->graph.logits = t->regions[CH_REGION_LOGITS].offset;
+    if (!plan->graph.gpu) {
+        plan->graph.rope_table = t->regions[CH_REGION_ROPE_TABLE].offset;
+        plan->graph.activations = t->regions[CH_REGION_ACTIVATIONS].offset;
+        plan->graph.logits = t->regions[CH_REGION_LOGITS].offset;
+    }
     t->kv_token_bytes = heads * (plan->key_bytes + plan->value_bytes) / (uint64_t)plan->capacity;
-    return t->arena_bytes <= SIZE_MAX;
+    return t->arena_bytes <= SIZE_MAX && t->device_bytes <= UINT64_MAX / 4;
+}
+
+// What a memory budget is for. (No sum overflows: each is far below the limit of plan_layout.)
+static uint64_t plan_total(const ch_plan *plan) {
+    return plan->table.arena_bytes + plan->table.device_bytes;
 }
 
 // The largest context, in whole chunks, whose arena fits the budget; 0 if not even one chunk does.
@@ -152,7 +227,7 @@ static int32_t plan_fit(const ch_weights *weights, const ch_vocab *vocab,
         int32_t middle = low + (high - low + 1) / 2,
                 context = CH_MIN(middle * CH_KV_CHUNK, weights->hp.context_train);
         bool fits = plan_layout(weights, vocab, desc, sizes, context, plan) &&
-                    plan->table.arena_bytes <= desc->memory_budget;
+                    plan_total(plan) <= desc->memory_budget;
         if (fits)
             low = middle;
         else
@@ -181,10 +256,10 @@ CH_FN chord_result ch_plan_make(const ch_weights *weights, const ch_vocab *vocab
         return ch_fail(error, CHORD_ERROR_MEMORY,
                        "a context of %d needs more bytes than this machine can address",
                        (int)context);
-    if (desc->memory_budget > 0 && plan->table.arena_bytes > desc->memory_budget)
+    if (desc->memory_budget > 0 && plan_total(plan) > desc->memory_budget)
         return ch_fail(error, CHORD_ERROR_MEMORY,
                        "a context of %d needs %llu bytes, the budget is %llu", (int)context,
-                       (unsigned long long)plan->table.arena_bytes,
+                       (unsigned long long)plan_total(plan),
                        (unsigned long long)desc->memory_budget);
     return CHORD_OK;
 }

@@ -27,8 +27,29 @@ typedef enum ch_region {
     CH_REGION_ACTIVATIONS,
     CH_REGION_KEYS,
     CH_REGION_VALUES,
+    CH_REGION_DEVICE, // the GPU executor's tables
     CH_REGION_COUNT
 } ch_region;
+
+// Work groups of the GPU share the positions of a token's attention, this many each, at most so
+// many of them; and so many choose a token.
+enum { CH_GPU_PART = 128, CH_GPU_PARTS = 64, CH_GPU_CHOOSERS = 64 };
+
+// What is taken on a GPU. From the constants to the logits it is one buffer.
+typedef enum ch_device_region {
+    CH_DEVICE_WEIGHTS,
+    CH_DEVICE_CONSTANTS, // norms and biases
+    CH_DEVICE_ROPE,      // cosines and sines of 0..63 and of every 64th position
+    CH_DEVICE_ACTIVATIONS,
+    CH_DEVICE_PARTS,  // attention's results where work groups share the positions
+    CH_DEVICE_CHOICE, // the most likely tokens of shares of the logits, and of all of them
+    CH_DEVICE_LOGITS,
+    CH_DEVICE_TOKENS,
+    CH_DEVICE_READ_BACK, // where logits wait for the CPU
+    CH_DEVICE_KEYS,
+    CH_DEVICE_VALUES,
+    CH_DEVICE_COUNT
+} ch_device_region;
 
 enum { CH_STOP_MAX = 31 }; // bytes of the text that ends an answer
 
@@ -38,6 +59,8 @@ typedef struct ch_engine_sizes {
     uint64_t lane_bytes;      // per lane
     uint64_t cursor_bytes;    // per op and lane
     uint64_t candidate_bytes; // sampler, per token of the vocabulary
+    // Of a session on a GPU: the executor's tables in the arena, in all and per op; on the device.
+    uint64_t gpu_bytes, gpu_op_bytes, gpu_weight_bytes, gpu_constant_bytes;
 } ch_engine_sizes;
 
 typedef struct ch_plan {
