@@ -5,12 +5,7 @@
 #include "simd_avx512.h"
 
 #if CH_X86
-// GCC's headers write "any value" as a variable set to itself, which its C++ warns about.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
+CH_AVX512_BEGIN
 #define V(name)   x512_##name
 #define AT(name)  at512_##name
 #define AT_TARGET X512_TARGET
@@ -19,7 +14,5 @@
 #define AT_BLOCK  8
 #include "attention_template.h"
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
+CH_AVX512_END
 #endif

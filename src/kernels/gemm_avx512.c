@@ -5,12 +5,7 @@
 #include "kernels.h"
 
 #if CH_X86
-#if defined(__GNUC__) && !defined(__clang__)
-// g++ 12 takes the undefined vectors inside of its own intrinsics for a mistake.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
+CH_AVX512_BEGIN
 #include <immintrin.h>
 
 #define GM(name)  gm512_##name
@@ -239,7 +234,5 @@ GF_TYPE(BF16, bf16, avx512)
 #undef GT
 #undef GT_TARGET
 #include "gemm_undef_template.h"
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
+CH_AVX512_END
 #endif

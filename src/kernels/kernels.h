@@ -200,12 +200,32 @@ typedef void ch_rope_fn(float *x, int32_t heads, int32_t head_dim, int32_t pairs
                         const float *c, const float *s, float scale);
 
 // The KV cache of one layer and one KV head, for `capacity` positions (a multiple of CH_KV_CHUNK):
-//   f32, f16  K: [capacity / 16][head_dim][16]  (position p is lane p % 16)    V:
-//   [capacity][value_dim] q8_0      K: int8 [capacity / 16][head_dim][16], then f16 scales
-//   [capacity / 16][head_dim / 32][16]
+//   f32, f16  K: [capacity / 16][head_dim][16]  (position p is lane p % 16)
+//             V: [capacity][value_dim]
+//   q8_0      K: int8 [capacity / 16][head_dim][16], then
+//                f16 scales [capacity / 16][head_dim / 32][16]
 //             V: int8 [capacity][value_dim], then f16 scales [capacity][value_dim / 32]
 // K is transposed in sixteens so that lanes are positions: no sum across lanes, and no shuffles.
 typedef enum ch_kv_type { CH_KV_F16, CH_KV_F32, CH_KV_Q8_0, CH_KV_COUNT } ch_kv_type;
+
+// Where one position is written in a Q8_0 cache.
+typedef struct ch_kv_q8 {
+    int8_t *k, *v;               // k: elements 16 apart
+    uint16_t *k_scale, *v_scale; // k_scale: scales 16 apart
+} ch_kv_q8;
+
+CH_INLINE ch_kv_q8 ch_kv_q8_at(uint8_t *k_cache, uint8_t *v_cache, size_t head_dim,
+                               size_t value_dim, size_t capacity, size_t position) {
+    size_t tile = position / 16 * 16, lane = position % 16;
+    ch_kv_q8 at;
+    at.k = (int8_t *)k_cache + tile * head_dim + lane;
+    at.v = (int8_t *)v_cache + position * value_dim;
+    at.k_scale = (uint16_t *)(void *)(k_cache + head_dim * capacity);
+    at.k_scale += tile * (head_dim / 32) + lane;
+    at.v_scale = (uint16_t *)(void *)(v_cache + value_dim * capacity);
+    at.v_scale += position * (value_dim / 32);
+    return at;
+}
 
 #define CH_KV_CHUNK 64 // positions that attention takes at a time
 
@@ -328,6 +348,18 @@ enum {
 #define CH_TARGET_AVXVNNI CH_TARGET("avx2,fma,f16c,bmi2,avxvnni")
 #define CH_TARGET_AVX512                                                                           \
     CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c,bmi2")
+
+// Around a file of such kernels: g++ 12 takes the deliberately undefined registers of its own
+// AVX-512 header for mistakes (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#define CH_AVX512_BEGIN                                                                            \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wuninitialized\"")           \
+        _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
+#define CH_AVX512_END _Pragma("GCC diagnostic pop")
+#else
+#define CH_AVX512_BEGIN
+#define CH_AVX512_END
+#endif
 
 typedef enum ch_family {
     CH_FAMILY_MATVEC,

@@ -25,12 +25,7 @@
 #if CH_X86
 #include <immintrin.h>
 
-// g++ 12 takes the deliberately undefined registers of its own AVX-512 header for mistakes (GCC bug
-// 105593).
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
+CH_AVX512_BEGIN
 
 #define MV512_TARGET CH_TARGET_AVX512
 #define MV512_FN     CH_FORCE_INLINE MV512_TARGET
@@ -725,7 +720,5 @@ MV512_FLOAT(BF16, bf16)
 #undef MV512_FN
 #undef MV512_TARGET
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
+CH_AVX512_END
 #endif

@@ -6,12 +6,7 @@
 #include "simd_avx512.h"
 
 #if CH_X86
-// GCC's headers write "any value" as a variable set to itself, which its C++ warns about.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
+CH_AVX512_BEGIN
 
 // Maxima become scales; *inverse is 1 / scale. Both 0 where the inverse is not finite.
 X512_FN __m256 q512_scales(__m256 most, __m256 *inverse) {
@@ -193,7 +188,5 @@ CH_FN X512_TARGET void ch_quantize_q8__avx512(const float *x, size_t x_stride, i
 #define LANES     16
 #include "vector_template.h"
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
+CH_AVX512_END
 #endif

@@ -226,15 +226,11 @@ CH_FORCE_INLINE uint16_t vcn_store_q8(const float *from, int8_t *q, size_t step)
 CH_FN void ch_kv_store_q8_0__neon(const float *k, const float *v, int32_t head_dim,
                                   int32_t value_dim, int32_t capacity, int32_t position,
                                   uint8_t *k_cache, uint8_t *v_cache) {
-    size_t tile = (size_t)(position / 16), lane = (size_t)(position % 16), hd = (size_t)head_dim;
-    size_t vd = (size_t)value_dim, at = (size_t)position;
-    int8_t *kq = (int8_t *)k_cache + tile * 16 * hd + lane, *vq = (int8_t *)v_cache + at * vd;
-    uint16_t *ks =
-        (uint16_t *)(void *)(k_cache + hd * (size_t)capacity) + tile * 16 * (hd / 32) + lane;
-    uint16_t *vs = (uint16_t *)(void *)(v_cache + vd * (size_t)capacity) + at * (vd / 32);
+    size_t hd = (size_t)head_dim, vd = (size_t)value_dim;
+    ch_kv_q8 at = ch_kv_q8_at(k_cache, v_cache, hd, vd, (size_t)capacity, (size_t)position);
     for (size_t g = 0; g < hd / 32; g++)
-        ks[16 * g] = vcn_store_q8(k + 32 * g, kq + 16 * 32 * g, 16);
-    for (size_t g = 0; g < vd / 32; g++) vs[g] = vcn_store_q8(v + 32 * g, vq + 32 * g, 1);
+        at.k_scale[16 * g] = vcn_store_q8(k + 32 * g, at.k + 16 * 32 * g, 16);
+    for (size_t g = 0; g < vd / 32; g++) at.v_scale[g] = vcn_store_q8(v + 32 * g, at.v + 32 * g, 1);
 }
 
 #endif
