@@ -116,6 +116,14 @@ GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *a
         }
 }
 
+// Asks for the lines of the results of a tile, which will be written when it is done.
+GT_TARGET CH_FORCE_INLINE void GT(ask)(const ch_mm_args *a, int32_t column, int32_t columns,
+                                            int32_t r, int32_t rows) {
+    for (int32_t c = column; c < column + columns; c++)
+        for (int32_t i = r; i < r + rows; i += GM_N)
+            CH_PREFETCH(a->y + (size_t)c * a->y_stride + i);
+}
+
 typedef bool GT(convert_fn)(const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record,
                             size_t step);
 typedef void GT(tile_fn)(const GT(job) * job, int32_t strips, int32_t columns);
@@ -166,8 +174,9 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
             int32_t group = CH_MIN(CH_GROUP, a->n - c);
             int32_t columns = group <= 4 ? 4 : GT_COLUMNS;
             for (job.column0 = 0; job.column0 < group; job.column0 += columns) {
-                kind->tile(&job, strips, columns);
                 int32_t first = c + job.column0, real = CH_MIN(columns, group - job.column0);
+                GT(ask)(a, first, real, r, rows);
+                kind->tile(&job, strips, columns);
                 GT(finish)(a, job.acc, strips, columns, first, real, r, rows);
             }
         }
