@@ -22,6 +22,9 @@
 
 // Scratch rows of A (queries, then weights) are this long: one chunk, or as many query elements.
 #define AT_ROW CH_KV_CHUNK
+// Queries that go through a chunk before the next of them do: what they need and the chunk as
+// floats share the first-level cache. A multiple of AT_BLOCK and of LANES.
+#define AT_PART 16
 
 // What a tile does with B: how it is loaded, and whether the sum is scaled by lane at the end.
 #define AT_F32        0
@@ -171,7 +174,7 @@ typedef struct AT(work) {
     bool convert;              // keys and values become floats once a chunk
     int32_t whole; // value elements read from the cache by tiles; the rest are converted
     float *q;      // [ceil(head_dim / AT_ROW)][rows][AT_ROW]
-    float *s;      // [rows][AT_ROW] scores, then weights
+    float *s;      // [AT_PART][AT_ROW] scores, then weights
     float *o;      // [rows][vd_padded]
     float *k, *v;  // the chunk as floats: [4][head_dim][16], [64][vd_padded]
     float l[CH_ATTN_ROWS][16], m[CH_ATTN_ROWS], most[CH_ATTN_ROWS], f[CH_ATTN_ROWS];
@@ -219,7 +222,7 @@ static AT_TARGET void AT(widen_keys)(AT(work) * w, int32_t chunk, int32_t lo, in
 }
 
 // s = scores of the chunk's positions lo..hi (multiples of 2 * LANES) for the block of queries from
-// q on. The first block fetches the chunk's values into the cache meanwhile.
+// q on. The first block meanwhile fetches the values that are wanted next into the cache.
 static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t lo, int32_t hi) {
     const ch_attn_args *a = w->a;
     size_t bytes = AT(bytes_of)(w->type), tile = (size_t)w->hd * 16;
@@ -229,8 +232,10 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t
     bool q8 = w->type == CH_KV_Q8_0;
     int kind = w->type == CH_KV_F16 ? AT_F16 : q8 ? AT_I8 : AT_F32;
     AT(job) j;
-    j.ahead = a->v_cache + (size_t)(chunk + lo) * (size_t)w->vd * bytes;
-    j.ahead_step = q == 0 ? 2 * LANES * bytes : 0;
+    int32_t next = chunk + lo + (w->convert ? CH_KV_CHUNK : 0);
+    j.ahead = a->v_cache;
+    j.ahead_step = q == 0 && next < a->capacity ? 2 * LANES * bytes : 0;
+    if (j.ahead_step) j.ahead += (size_t)next * (size_t)w->vd * bytes;
     if (w->convert) {
         keys = (const uint8_t *)w->k;
         bytes = sizeof(float);
@@ -248,7 +253,7 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t
             j.a = w->q + (e / AT_ROW * w->rows + q) * AT_ROW + e % AT_ROW;
             j.b = keys + at * bytes;
             j.k = CH_MIN(w->hd - e, step);
-            j.c = w->s + q * AT_ROW + p;
+            j.c = w->s + q % AT_PART * AT_ROW + p;
             j.from = e == 0 ? zeros : j.c;
             j.from_row = e == 0 ? 0 : AT_ROW;
             j.scale = scales + at / 32 * 2;
@@ -257,10 +262,11 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t
         }
 }
 
-// s = weights of the chunk's positions, m, l and o brought to the new maximum.
-static AT_TARGET void AT(weights)(AT(work) * w) {
-    for (int32_t q = 0; q < w->n; q++) {
-        float *s = w->s + q * AT_ROW;
+// s = weights of the chunk's positions for queries from..to, a part of them; m, l and o are brought
+// to the new maximum.
+static AT_TARGET void AT(weights)(AT(work) * w, int32_t from, int32_t to) {
+    for (int32_t q = from; q < to; q++) {
+        float *s = w->s + (q - from) * AT_ROW;
         V(v) most = V(set1)(w->m[q]);
         bool whole = w->lo[q] == 0 && w->hi[q] == CH_KV_CHUNK;
         for (int32_t j = 0; j < CH_KV_CHUNK; j += LANES) {
@@ -270,11 +276,11 @@ static AT_TARGET void AT(weights)(AT(work) * w) {
         }
         w->most[q] = V(max_lanes)(most);
     }
-    for (int32_t q = 0; q < w->n; q += LANES)
+    for (int32_t q = from; q < to; q += LANES)
         V(store)(w->f + q, V(exp)(V(sub)(V(load)(w->m + q), V(load)(w->most + q))));
-    for (int32_t q = 0; q < w->n; q++) {
+    for (int32_t q = from; q < to; q++) {
         if (w->hi[q] <= w->lo[q]) continue; // the canon has no such chunk for this query
-        float *s = w->s + q * AT_ROW, *o = w->o + (size_t)q * (size_t)w->vd_padded;
+        float *s = w->s + (q - from) * AT_ROW, *o = w->o + (size_t)q * (size_t)w->vd_padded;
         V(v) most = V(set1)(w->most[q]), f = V(set1)(w->f[q]);
         for (int32_t j = 0; j < CH_KV_CHUNK; j += LANES)
             V(store)(s + j, V(exp)(V(sub)(V(load)(s + j), most)));
@@ -305,7 +311,7 @@ static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_
     j.ahead = a->k_cache;
     j.ahead_step = fetch ? 2 * LANES * bytes : 0;
     if (fetch) j.ahead += (size_t)(chunk + CH_KV_CHUNK) * (size_t)w->hd * bytes;
-    j.a = w->s + q * AT_ROW + lo;
+    j.a = w->s + q % AT_PART * AT_ROW + lo;
     j.k = hi - lo;
     j.from_row = j.c_row = (size_t)w->vd_padded;
     j.b_step = vd * bytes;
@@ -367,12 +373,15 @@ static AT_TARGET void AT(chunk)(AT(work) * w, int32_t chunk) {
     }
     if (!AT(seen)(w, 0, w->n, &lo, &hi)) return;
     if (w->convert) AT(widen_keys)(w, chunk, lo / unit * unit, ch_ceil_div(hi, unit) * unit);
-    for (int32_t q = 0, from = 0, to = 0; q < w->n; q += AT_BLOCK)
-        if (AT(seen)(w, q, CH_MIN(w->n - q, AT_BLOCK), &from, &to))
-            AT(scores)(w, chunk, q, from / unit * unit, ch_ceil_div(to, unit) * unit);
-    AT(weights)(w);
     if (w->whole < w->vd) AT(widen_values)(w, chunk, lo, hi);
-    for (int32_t q = 0; q < w->n; q += AT_BLOCK) AT(block_outputs)(w, chunk, q);
+    for (int32_t part = 0; part < w->n; part += AT_PART) {
+        int32_t end = CH_MIN(part + AT_PART, w->n);
+        for (int32_t q = part, from = 0, to = 0; q < end; q += AT_BLOCK)
+            if (AT(seen)(w, q, CH_MIN(end - q, AT_BLOCK), &from, &to))
+                AT(scores)(w, chunk, q, from / unit * unit, ch_ceil_div(to, unit) * unit);
+        AT(weights)(w, part, end);
+        for (int32_t q = part; q < end; q += AT_BLOCK) AT(block_outputs)(w, chunk, q);
+    }
 }
 
 // Lays out the scratch and fetches queries at..at + n, counted token by token, head by head.
@@ -384,11 +393,11 @@ static AT_TARGET void AT(begin)(AT(work) * w, int32_t head0, int32_t heads, int3
     size_t q_floats = (size_t)ch_ceil_div(w->hd, AT_ROW) * AT_ROW * rows;
     w->q = (float *)(void *)a->scratch;
     w->s = w->q + q_floats;
-    w->o = w->s + rows * AT_ROW;
+    w->o = w->s + AT_PART * AT_ROW;
     w->k = w->o + rows * (size_t)w->vd_padded;
     w->v = w->k + CH_KV_CHUNK * (size_t)w->hd;
     memset(w->q, 0, q_floats * sizeof(float));
-    memset(w->s, 0, rows * AT_ROW * sizeof(float));
+    memset(w->s, 0, AT_PART * AT_ROW * sizeof(float));
     memset(w->o, 0, rows * (size_t)w->vd_padded * sizeof(float));
     memset(w->l, 0, rows * sizeof w->l[0]);
     for (int32_t r = 0; r < CH_ATTN_ROWS; r++) w->m[r] = w->most[r] = -INFINITY;
@@ -446,6 +455,7 @@ AT_KERNEL(q8_0, CH_KV_Q8_0)
 #undef AT_EXPAND
 #undef AT_KERNEL
 #undef AT_ROW
+#undef AT_PART
 #undef AT_F32
 #undef AT_F16
 #undef AT_I8

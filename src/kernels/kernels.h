@@ -271,14 +271,14 @@ typedef struct ch_attn_args {
 typedef void ch_attn_fn(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
                         int32_t t1);
 
-#define CH_ATTN_ROWS 64 // queries (heads x tokens) that attention takes at a time
+#define CH_ATTN_ROWS 256 // queries (heads x tokens) that attention takes at a time
 
-// Room for a chunk of K and of V as floats, and for queries, scores and outputs of CH_ATTN_ROWS
-// rows.
+// Room for a chunk of K and of V as floats, for queries and outputs of CH_ATTN_ROWS rows, and for
+// the scores of sixteen of them.
 CH_INLINE size_t ch_attn_scratch_bytes(int32_t head_dim, int32_t value_dim) {
-    size_t dims = ch_round_up((size_t)head_dim, 16) + ch_round_up((size_t)value_dim, 16);
-    return (CH_KV_CHUNK * dims + CH_ATTN_ROWS * (2 * dims + 4 * CH_KV_CHUNK)) * sizeof(float) +
-           4096;
+    size_t keys = ch_round_up((size_t)head_dim, CH_KV_CHUNK);
+    size_t dims = keys + ch_round_up((size_t)value_dim, 16);
+    return ((CH_KV_CHUNK + CH_ATTN_ROWS) * dims + 16 * CH_KV_CHUNK) * sizeof(float);
 }
 
 // The machine's own limits, to set the speed of all else against.
