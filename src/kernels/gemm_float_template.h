@@ -155,6 +155,8 @@ GM_TARGET CH_FORCE_INLINE void GM(float_block)(const ch_mm_args *a, int32_t row0
             for (int32_t i = 0; i < GF_COLUMNS; i++)
                 x[i] = (const float *)(const void *)(a->x + (size_t)(c + CH_MIN(i, columns - 1)) *
                                                                 a->x_stride);
+            for (int32_t i = 0; i < columns; i++) // written when the tile is done
+                CH_PREFETCH(a->y + (size_t)(c + i) * a->y_stride + r);
             GM(float_shapes)(panel, x, a->k, acc, columns);
             GM(float_finish)(a, acc, c, columns, r, rows);
         }
