@@ -1,49 +1,25 @@
 // choose: the most likely token, of equal ones the first. Work groups take shares of the logits;
 // run again, one of them takes what these found.
 layout(local_size_x = 128) in;
-layout(std430, binding = 3) buffer Activations {
-    uint act[];
-};
-layout(location = 0) uniform uvec4 param[8];
+#include "order.glsl"
 
-#define IN param[0].x
-#define COUNT param[0].y
-#define OUT param[0].z        // of each work group: bits of a logit, and an id
-#define AGAIN (param[0].w != 0u) // the input is such pairs
-
-const uint LEAST = 0xff800000u; // minus infinity
-
-shared float logits[128];
-shared uint ids[128];
-
-void consider(inout float best, inout uint id, float logit, uint other) {
-    if (logit > best || (logit == best && other < id)) {
-        best = logit;
-        id = other;
-    }
-}
+shared uvec2 found[128];
 
 void main() {
     uint i = gl_LocalInvocationID.x, step = gl_NumWorkGroups.x * 128u;
-    float best = uintBitsToFloat(LEAST);
-    uint id = 0xffffffffu;
+    uvec2 best = uvec2(0u);
     for (uint e = gl_GlobalInvocationID.x; e < COUNT; e += step) {
-        float logit = uintBitsToFloat(act[AGAIN ? IN + 2u * e : IN + e]);
-        if (!(logit >= uintBitsToFloat(LEAST))) logit = uintBitsToFloat(LEAST); // not a number
-        consider(best, id, logit, AGAIN ? act[IN + 2u * e + 1u] : e);
+        uvec2 other = order_load(e);
+        if (order_before(other, best)) best = other;
     }
-    logits[i] = best;
-    ids[i] = id;
+    found[i] = best;
     for (uint n = 64u; n > 0u; n >>= 1u) {
         memoryBarrierShared();
         barrier();
         if (i < n) {
-            consider(best, id, logits[i + n], ids[i + n]);
-            logits[i] = best;
-            ids[i] = id;
+            if (order_before(found[i + n], best)) best = found[i + n];
+            found[i] = best;
         }
     }
-    if (i > 0u) return;
-    act[OUT + 2u * gl_WorkGroupID.x] = floatBitsToUint(best);
-    act[OUT + 2u * gl_WorkGroupID.x + 1u] = id;
+    if (i == 0u) order_store(gl_WorkGroupID.x, best);
 }

@@ -380,8 +380,10 @@ typedef struct chord_generate_result {
 
 // Samples and evaluates token after token from the logits held (so after prompt, chat, eval or
 // sync). The last token sampled is held by the session too; tokens that hold nothing but `stop` are
-// not, and no logits are held where it came. On a GPU the most likely token may be chosen there,
-// and no logits be held while callbacks run; they are when this returns. `result` may be NULL.
+// not, and no logits are held where it came. On a GPU the most likely tokens may be found there,
+// where they are enough to sample from (top-k up to 127, or temperature 0), and no logits be held
+// while callbacks run; they are when this returns. The token is the one that is sampled from all
+// logits. `result` may be NULL.
 chord_result chord_session_generate(chord_session *session, const chord_generate_desc *desc,
                                     chord_generate_result *result);
 
@@ -461,6 +463,7 @@ typedef struct chord_device_info {
     uint64_t block_bytes;
     uint64_t device_bytes; // of a session: memory taken on the device
     int32_t dispatches;    // of a session: of its last step
+    uint64_t read_bytes;   // of a session: brought from the device by its last step, and since
     char extensions[6144]; // separated by blanks, cut where it is full
 } chord_device_info;
 

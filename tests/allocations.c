@@ -1,8 +1,9 @@
 // allocations: claims that nothing is allocated once a session is open.
 //
 // Owns: counting stand-ins for malloc, mmap and their kin, which the linker takes before the C
-// library's. They count while a flag is set, in every thread. Needs glibc's __libc_ names; not
-// built with sanitizers, which have their own.
+// library's. They count while a flag is set, in every thread; on a GPU only what is called from
+// this program, not from the driver. Needs glibc's __libc_ names and the linker's
+// __executable_start; not built with sanitizers, which have their own.
 #include "../include/chord.h"
 #include "gguf_builder.h"
 
@@ -21,59 +22,65 @@ void __libc_free(void *block);
 static volatile int counting;
 static int calls;
 
-static void count(void) {
-    if (counting) __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
+static bool own_only;
+extern const char __executable_start[], etext[]; // of this program, which holds the library
+
+static void count(const void *caller) {
+    if (!counting) return;
+    uintptr_t at = (uintptr_t)caller;
+    if (own_only && (at < (uintptr_t)__executable_start || at >= (uintptr_t)etext)) return;
+    __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
 }
 
 void *malloc(size_t bytes) {
-    count();
+    count(__builtin_return_address(0));
     return __libc_malloc(bytes);
 }
 
 void *calloc(size_t n, size_t bytes) {
-    count();
+    count(__builtin_return_address(0));
     return __libc_calloc(n, bytes);
 }
 
 void *realloc(void *block, size_t bytes) {
-    count();
+    count(__builtin_return_address(0));
     return __libc_realloc(block, bytes);
 }
 
 void *aligned_alloc(size_t alignment, size_t bytes) {
-    count();
+    count(__builtin_return_address(0));
     return __libc_memalign(alignment, bytes);
 }
 
 int posix_memalign(void **block, size_t alignment, size_t bytes) {
-    count();
+    count(__builtin_return_address(0));
     *block = __libc_memalign(alignment, bytes);
     return *block ? 0 : 12;
 }
 
 void free(void *block) {
-    count();
+    count(__builtin_return_address(0));
     __libc_free(block);
 }
 
 void *mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset) {
-    count();
+    count(__builtin_return_address(0));
     return (void *)syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
 }
 
 int munmap(void *at, size_t bytes) {
-    count();
+    count(__builtin_return_address(0));
     return (int)syscall(SYS_munmap, at, bytes);
 }
 
 int brk(void *end) {
-    count();
+    count(__builtin_return_address(0));
     return (int)syscall(SYS_brk, end);
 }
 
 void *sbrk(intptr_t more) {
     (void)more;
-    count();
+    count(__builtin_return_address(0));
     return (void *)-1; // glibc's malloc has its own way to the system call; ours is never in use
 }
 
@@ -150,12 +157,25 @@ static void run(const chord_model *model, chord_session_desc desc, const char *n
     chord_session_close(s);
 }
 
+static bool has_gpu(void) {
+    static chord_device_info device;
+    for (int32_t i = 0; chord_get_device(i, &device); i++)
+        if (device.usable) return true;
+    printf("skip the GPU: there is no driver for OpenGL ES 3.1\n");
+    return false;
+}
+
 int main(void) {
     const ch_type types[] = {CH_TYPE_F32, CH_TYPE_F16, CH_TYPE_Q4_0, CH_TYPE_Q4_K, CH_TYPE_Q6_K};
-    begin();
-    void *volatile block = malloc(10);
-    free(block);
-    claim(end() == 2, "the_counter_counts", calls);
+    for (int i = 0; i < 2; i++) {
+        own_only = i;
+        begin();
+        void *(*volatile take)(size_t) = malloc; // a call that is not put in place
+        void (*volatile give)(void *) = free;
+        give(take(10));
+        claim(end() == 2, i ? "the_counter_counts_this_program" : "the_counter_counts", calls);
+    }
+    own_only = false;
     for (size_t i = 0; i < CH_COUNT(types); i++) {
         gguf_builder b;
         gb_model m = {.type = types[i],
@@ -182,6 +202,11 @@ int main(void) {
         const char *name = ch_type_get(types[i])->name;
         run(model, (chord_session_desc){.lanes = 1, .sampler = sampler}, name);
         run(model, (chord_session_desc){.lanes = 3, .sampler = sampler, .kv = CHORD_KV_Q8_0}, name);
+        own_only = true;
+        if (i == 0 && has_gpu())
+            run(model, (chord_session_desc){.device = CHORD_DEVICE_GPU_ONLY, .sampler = sampler},
+                "GPU");
+        own_only = false;
         chord_model_close(model);
         gb_close(&b);
     }

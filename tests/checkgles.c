@@ -4,6 +4,8 @@
 // smaller than a device would want. Exit status 77 where there is no driver.
 #include "../src/engine/gles.h"
 #include "../src/engine/gles_pack.h"
+#include "../src/engine/sampler.h"
+#include "../src/model/plan.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -629,6 +631,103 @@ static void cg_test_attention(const cg_attention *a) {
     for (int32_t i = 0; i < CG_PROGRAMS; i++) CH_GL(&cg, DeleteProgram, (programs[i]));
 }
 
+// ---- the most likely tokens
+
+typedef enum cg_logits { CG_ROUGH, CG_EQUAL, CG_RISING, CG_NAN, CG_ZEROS, CG_LOGITS } cg_logits;
+
+static float cg_logit(cg_logits kind, int32_t i) {
+    static const float strange[] = {NAN, -NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 1e-42f, -1e-42f};
+    if (kind == CG_EQUAL) return -1.5f;
+    if (kind == CG_RISING) return (float)i;
+    if (kind == CG_NAN) return NAN;
+    if (kind == CG_ZEROS) return i % 3 ? -0.0f : 0.0f;
+    uint64_t r = cg_random();
+    if (r % 16 == 0) return strange[(r >> 8) % CH_COUNT(strange)];
+    return floorf(cg_float() * 64.0f) / 4.0f; // many are equal
+}
+
+static int cg_compare_candidates(const void *a, const void *b) {
+    const ch_candidate *x = (const ch_candidate *)a, *y = (const ch_candidate *)b;
+    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+// The first `wanted` of n in the sampler's order, exactly but in any order, by as many work groups
+// as told; behind the last of them nobody.
+static void cg_test_best(ch_shader shader, cg_logits kind, int32_t n, int32_t wanted,
+                         uint32_t groups) {
+    enum { BEFORE = 5, BEHIND = 3 }; // floats beside the logits
+    static const char *const kinds[CG_LOGITS] = {"rough", "equal", "rising", "nan", "zeros"};
+    size_t at = BEFORE + (size_t)n, last = at + groups * (size_t)wanted * 2,
+           end = last + (size_t)wanted * 2 + BEHIND;
+    uint32_t *all = (uint32_t *)cg_take(end * 4);
+    ch_candidate *want = (ch_candidate *)cg_take((size_t)n * sizeof *want);
+    for (int32_t i = 0; i < n; i++) {
+        float logit = cg_logit(kind, i);
+        memcpy(&all[BEFORE + i], &logit, 4);
+        want[i].logit = logit >= -INFINITY ? logit : -INFINITY;
+        want[i].id = i;
+    }
+    float most = INFINITY;
+    for (size_t i = 0; i < BEFORE; i++) memcpy(&all[i], &most, 4);
+    for (size_t i = at; i < end; i++) memcpy(&all[i], &most, 4); // not to be taken, nor changed
+    qsort(want, (size_t)n, sizeof *want, cg_compare_candidates);
+    const uint32_t first[CH_GLES_PARAMS * 4] = {BEFORE, (uint32_t)n, (uint32_t)at, 0,
+                                                (uint32_t)wanted};
+    const uint32_t again[CH_GLES_PARAMS * 4] = {(uint32_t)at, groups * (uint32_t)wanted,
+                                                (uint32_t)last, 1, (uint32_t)wanted};
+    GLuint program = cg_program(shader, ""), act = cg_buffer(all, end * 4);
+    ch_gles_range ranges[4] = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {act, 0, end * 4}};
+    uint32_t many[3] = {groups, 1, 1}, one[3] = {1, 1, 1};
+    ch_gles_dispatch(&cg, program, first, ranges, 4, many);
+    CH_GL(&cg, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
+    ch_gles_dispatch(&cg, program, again, ranges, 4, one);
+    cg_read(act, all, end * 4);
+    ch_candidate *got = (ch_candidate *)(void *)&all[last];
+    int32_t wrong = 0, real = CH_MIN(n, wanted);
+    qsort(got, (size_t)real, sizeof *got, cg_compare_candidates);
+    for (int32_t i = 0; i < wanted; i++)
+        wrong += i < real ? !(got[i].logit == want[i].logit && got[i].id == want[i].id)
+                          : got[i].id != -1;
+    for (size_t i = 0; i < BEHIND; i++) wrong += memcmp(&all[end - BEHIND + i], &most, 4) != 0;
+    printf("%-4s %s %d of %d, %s, %u groups", wrong ? "FAIL" : "ok",
+           shader == CH_SHADER_BEST ? "best" : "choose", (int)wanted, (int)n, kinds[kind],
+           (unsigned)groups);
+    if (wrong) printf(": %d are wrong", (int)wrong);
+    putchar('\n');
+    *(wrong ? &cg_failed : &cg_passed) += 1;
+    CH_GL(&cg, DeleteBuffers, (1, &act));
+    CH_GL(&cg, DeleteProgram, (program));
+    free(all);
+    free(want);
+}
+
+static void cg_test_choosing(void) {
+    const struct {
+        int32_t n, wanted;
+        uint32_t groups;
+    } cases[] = {{1, 1, 1},
+                 {2, 1, 2},
+                 {5, 5, 1},
+                 {77, 40, 3},
+                 {77, 100, 2},
+                 {128, 128, 1},
+                 {897, 128, 2},
+                 {1000, 41, 1},
+                 {5003, 1, 6},
+                 {5003, 41, 6},
+                 {5003, 128, 4},
+                 {32000, 41, 36},
+                 {65537, 105, CH_GPU_CHOOSERS}};
+    for (size_t i = 0; i < CH_COUNT(cases); i++)
+        for (int kind = 0; kind < CG_LOGITS; kind++) {
+            cg_test_best(CH_SHADER_BEST, (cg_logits)kind, cases[i].n, cases[i].wanted,
+                         cases[i].groups);
+            if (cases[i].wanted == 1 || cases[i].n > 30000)
+                cg_test_best(CH_SHADER_CHOOSE, (cg_logits)kind, cases[i].n, 1, cases[i].groups);
+        }
+}
+
 static void cg_test_all(void) {
     static const cg_attention attention[] = {
         {CH_KV_F32, 4, 2, 64, 64, 32, false, 130, 1, 2, 64},
@@ -645,6 +744,7 @@ static void cg_test_all(void) {
     for (size_t i = 0; i < CH_COUNT(attention); i++) cg_test_attention(&attention[i]);
     for (int32_t t = 0; t < CH_TYPE_COUNT; t++) cg_test_embed((ch_type)t);
     cg_test_products();
+    cg_test_choosing();
 }
 
 int main(void) {

@@ -848,6 +848,70 @@ Test(sampler, strange_logits_give_a_token) {
     cr_assert_eq(counts[0] + counts[2] + counts[4] + counts[6], 0); // NaN is never drawn
 }
 
+// Few different logits, so that many are equal, and some that are none.
+static float rough_logit(ch_random *random) {
+    uint32_t x = ch_random_next(random) % 48;
+    return x == 0 ? NAN : x == 1 ? -INFINITY : x == 2 ? -0.0f : ((float)x - 32.0f) / 8.0f;
+}
+
+static int compare_candidates(const void *a, const void *b) {
+    const ch_candidate *x = a, *y = b;
+    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+// By the order of the logits alone: what another device is to find.
+static void sort_candidates(const float *from, int32_t n, ch_candidate *sorted) {
+    for (int32_t i = 0; i < n; i++) {
+        sorted[i].logit = from[i] >= -INFINITY ? from[i] : -INFINITY;
+        sorted[i].id = i;
+    }
+    qsort(sorted, (size_t)n, sizeof *sorted, compare_candidates);
+}
+
+Test(sampler, as_many_of_the_best_as_it_wants_give_the_token_of_all) {
+    enum { MOST = 500, RECENT = 90 };
+    static const float penalties[] = {0, 1, 1.1f, 3, 0.5f};
+    static float from[MOST];
+    static ch_candidate sorted[MOST], room[MOST];
+    chord_token recent[RECENT];
+    int32_t fewer = 0;
+    ch_random r;
+    ch_random_seed(&r, 3);
+    for (int32_t round = 0; round < 4000; round++) {
+        int32_t n = 1 + (int32_t)(ch_random_next(&r) % MOST), count = round % RECENT;
+        for (int32_t i = 0; i < n; i++) from[i] = rough_logit(&r);
+        for (int32_t i = 0; i < count; i++) recent[i] = (chord_token)(ch_random_next(&r) % MOST);
+        chord_sampler s = {.temperature = (float)(round % 4) * 0.6f,
+                           .top_k = round % 7 ? 1 + (int32_t)(ch_random_next(&r) % 60) : 0,
+                           .top_p = (float)(ch_random_next(&r) % 5) * 0.25f,
+                           .min_p = (float)(ch_random_next(&r) % 3) * 0.05f,
+                           .repeat_penalty = penalties[round % 5],
+                           .repeat_window = (int32_t)(ch_random_next(&r) % 40) - 1};
+        int32_t enough = ch_sampler_enough(&s, n, count);
+        cr_assert(enough >= 1 && enough <= n);
+        if (enough == n) continue;
+        fewer++;
+        sort_candidates(from, n, sorted);
+        for (int32_t i = enough - 1; i > 0; i--) { // in any order
+            uint32_t other = ch_random_next(&r) % (uint32_t)(i + 1);
+            ch_candidate one = sorted[i];
+            sorted[i] = sorted[other];
+            sorted[other] = one;
+        }
+        ch_random a, b;
+        ch_random_seed(&a, (uint64_t)round);
+        b = a;
+        for (int32_t i = 0; i < 4; i++) {
+            chord_token all = ch_sampler_choose(&s, &a, from, n, recent, count, room);
+            cr_assert_eq(ch_sampler_choose_best(&s, &b, sorted, enough, recent, count, room), all,
+                         "round %d", (int)round);
+            cr_assert_eq(a.state, b.state);
+        }
+    }
+    cr_expect_gt(fewer, 2000);
+}
+
 Test(sampler, the_random_numbers_are_pcg32) {
     // The first outputs of the demo of the PCG reference: seed 42, stream 54.
     const uint32_t expected[] = {0xa15c02b7, 0x7b47f409, 0xba1d3330,

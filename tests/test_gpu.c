@@ -217,6 +217,126 @@ Test(gpu, tokens_chosen_on_the_gpu_are_those_of_the_cpu) {
     fixture_close(&f);
 }
 
+typedef struct sampled {
+    chord_sampler sampler;
+    int32_t best; // tokens that come from the device at the 9th step, when 10 are held; 0: all
+} sampled;
+
+static const sampled sampling[] = {
+    {{.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f}, 41},
+    {{.temperature = 2, .top_k = 1}, 2},
+    {{.temperature = 3, .top_k = 60, .repeat_penalty = 1}, 61},
+    {{.temperature = 0.5f, .top_k = 127}, 128},
+    {{.temperature = 0.9f, .top_k = 12, .top_p = 0.4f}, 13},
+    {{.temperature = 1.5f, .top_k = 30, .min_p = 0.3f}, 31},
+    {{.temperature = 0.7f, .top_k = 20, .top_p = 0.9f, .repeat_penalty = 1.3f}, 31},
+    {{.temperature = 1, .top_k = 20, .repeat_penalty = 4, .repeat_window = 5}, 26},
+    {{.repeat_penalty = 2, .repeat_window = -1}, 11},
+    {{.temperature = 0}, 1},
+    {{.repeat_penalty = 0.5f}, 0}, // what needs all logits
+    {{.temperature = 0.8f, .top_k = 128}, 0},
+    {{.temperature = 0.8f, .top_k = 5000}, 0},
+    {{.temperature = 0.8f, .top_p = 0.9f}, 0},
+    {{.temperature = 0.8f, .min_p = 0.1f}, 0},
+};
+
+enum { SAMPLED = 9, SAMPLED_VOCABULARY = 1003 };
+
+// Generates on one session, where the device may find the best; on the other, all logits come and
+// are sampled from here. Both hold the same logits, since the device computes the same.
+static void sample_on_both(chord_session *there, chord_session *here, const sampled *what,
+                           uint64_t seed) {
+    chord_sampler sampler = what->sampler;
+    sampler.seed = seed;
+    chord_session *both[] = {there, here};
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(chord_session_rewind(both[i], 0), CHORD_OK);
+        cr_assert_eq(chord_session_set_sampler(both[i], &sampler), CHORD_OK);
+        chord_token start = (chord_token)(seed * 7 % SAMPLED_VOCABULARY);
+        cr_assert_eq(chord_session_eval(both[i], &start, 1, 1), CHORD_OK);
+    }
+    chord_generate_desc generate = {.max_tokens = SAMPLED, .ignore_end = true};
+    cr_assert_eq(chord_session_generate(there, &generate, NULL), CHORD_OK);
+    uint64_t all = SAMPLED_VOCABULARY * sizeof(float); // they come when generating is over
+    cr_expect_eq(device_of(there).read_bytes, all + (uint64_t)what->best * 8);
+    chord_token token = 0;
+    for (int32_t i = 0; i < SAMPLED; i++) {
+        cr_assert_eq(chord_session_sample(here, &token), CHORD_OK);
+        cr_assert_eq(chord_session_eval(here, &token, 1, 1), CHORD_OK);
+        cr_assert_eq(device_of(here).read_bytes, all);
+    }
+    int32_t index = (int32_t)(what - sampling);
+    cr_expect_arr_eq(chord_session_tokens(there, NULL), chord_session_tokens(here, NULL),
+                     (SAMPLED + 1) * sizeof token, "sampler %d, seed %d", (int)index, (int)seed);
+    cr_expect_arr_eq(chord_session_logits(there, 0), chord_session_logits(here, 0), all);
+    chord_token next = 0; // the random numbers are where they would be
+    cr_expect_eq(chord_session_sample(there, &next), CHORD_OK);
+    cr_expect_eq(chord_session_sample(here, &token), CHORD_OK);
+    cr_expect_eq(next, token, "sampler %d, seed %d", (int)index, (int)seed);
+}
+
+Test(gpu, tokens_sampled_of_the_best_are_those_of_all_logits) {
+    skip_without_driver();
+    fixture f;
+    fixture_open(&f, (gb_model){.context = 64, .vocabulary = SAMPLED_VOCABULARY, .layers = 1});
+    for (int least = 0; least < 2; least++) {
+        chord_session_desc desc = {.device = CHORD_DEVICE_GPU_ONLY, .gpu_minimums = least};
+        chord_session *there = open_session(f.model, desc), *here = open_session(f.model, desc);
+        for (size_t i = 0; i < CH_COUNT(sampling); i++)
+            for (uint64_t seed = 1; seed <= (least ? 2 : 12); seed++)
+                sample_on_both(there, here, &sampling[i], seed);
+        chord_session_close(there);
+        chord_session_close(here);
+    }
+    fixture_close(&f);
+}
+
+typedef struct other_sampler {
+    chord_session *session;
+    int32_t calls;
+    chord_token token;
+} other_sampler;
+
+// At the third text another sampler, which wants all logits, and a token from it.
+static int set_other_sampler(void *user, const char *text, size_t bytes) {
+    (void)text;
+    (void)bytes;
+    other_sampler *o = (other_sampler *)user;
+    if (++o->calls != 3) return 0;
+    chord_sampler all = {.temperature = 1.2f, .seed = 8};
+    cr_expect_eq(chord_session_set_sampler(o->session, &all), CHORD_OK);
+    cr_expect_eq(chord_session_sample(o->session, &o->token), CHORD_OK);
+    return 0;
+}
+
+Test(gpu, a_sampler_set_while_generating_gets_all_the_logits_that_it_wants) {
+    skip_without_driver();
+    fixture f;
+    fixture_open(&f, (gb_model){.context = 64, .layers = 1});
+    chord_token text[2][21];
+    other_sampler other[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+        chord_session *s = open_session(
+            f.model, (chord_session_desc){.device = CHORD_DEVICE_GPU_ONLY,
+                                          .sampler = {.temperature = 1, .top_k = 9, .seed = 2}});
+        chord_session_hash(s, i); // all logits come
+        cr_assert_eq(chord_session_eval(s, (const chord_token[]){5}, 1, 1), CHORD_OK);
+        other[i].session = s;
+        chord_generate_desc generate = {.max_tokens = 20,
+                                        .ignore_end = true,
+                                        .special = true,
+                                        .on_text = set_other_sampler,
+                                        .user = &other[i]};
+        cr_assert_eq(chord_session_generate(s, &generate, NULL), CHORD_OK);
+        cr_assert_geq(other[i].calls, 3);
+        memcpy(text[i], chord_session_tokens(s, NULL), sizeof text[i]);
+        chord_session_close(s);
+    }
+    cr_expect_eq(other[0].token, other[1].token);
+    cr_expect_arr_eq(text[0], text[1], sizeof text[0]);
+    fixture_close(&f);
+}
+
 // Embedding and output are one each; a prompt has norms, rotation and the cache's storing apart. A
 // token that is chosen there takes two more.
 Test(gpu, a_block_is_five_dispatches) {

@@ -26,6 +26,7 @@
     X(COMBINE, combine)                                                                            \
     X(GLU, glu)                                                                                    \
     X(CHOOSE, choose)                                                                              \
+    X(BEST, best)                                                                                  \
     X(ROOF, roof)
 
 typedef enum ch_shader {

@@ -10,6 +10,10 @@
 
 enum { GPU_MAX_HEAD = 256, GPU_MAX_PROGRAMS = 96 };
 
+enum { GPU_BEST_SHARE = 1024 }; // logits that a work group looks through, or more
+
+CH_STATIC_ASSERT(sizeof(ch_candidate) == 2 * sizeof(uint32_t), "read as the shaders write it");
+
 #if CHORD_GLES
 
 // A dispatch, or one for each slab: an op, or several in one. Offsets are in floats or vec4s, as
@@ -50,7 +54,7 @@ struct ch_gpu {
     GLuint act, tokens, back, keys, values;
     uint64_t act_bytes, parts_at, choice_at; // the latter two: in it
     gpu_call *calls[GPU_WALKS];
-    int32_t combine, choose; // programs: of attention's parts, of tokens
+    int32_t combine, choose, best; // programs: of attention's parts, of a token, of several
     int32_t call_count[GPU_WALKS];
     gpu_program programs[GPU_MAX_PROGRAMS];
     int32_t program_count;
@@ -598,6 +602,7 @@ static chord_result gpu_read(ch_gpu *gpu, uint64_t at, void *to, size_t bytes, c
     const void *from =
         g->call.gl.MapBufferRange(GL_COPY_WRITE_BUFFER, 0, (GLsizeiptr)bytes, GL_MAP_READ_BIT);
     if (from) memcpy(to, from, bytes);
+    g->info.read_bytes += bytes;
     bool good = from && g->call.gl.UnmapBuffer(GL_COPY_WRITE_BUFFER) == GL_TRUE;
     chord_result result = ch_gles_check(g, error);
     if (result || good) return result;
@@ -609,21 +614,29 @@ static chord_result gpu_read_rows(ch_gpu *gpu, int32_t rows, chord_error *error)
     return gpu_read(gpu, gpu->args.plan->graph.logits, gpu->args.logits, bytes, error);
 }
 
-static chord_result gpu_choose(ch_gpu *gpu, int32_t row, chord_token *choice, chord_error *error) {
-    uint32_t vocabulary = (uint32_t)gpu->args.weights->hp.vocabulary, found[2];
-    uint32_t at = gpu_float_at(gpu->choice_at), last = at + 2 * CH_GPU_CHOOSERS;
-    uint32_t choosers = CH_MIN(gpu_groups(vocabulary, 128), (uint32_t)CH_GPU_CHOOSERS);
-    const uint32_t first[CH_GLES_PARAMS * 4] = {
-        gpu_float_at(gpu->args.plan->graph.logits) + (uint32_t)row * vocabulary, vocabulary, at, 0};
-    const uint32_t again[CH_GLES_PARAMS * 4] = {at, choosers, last, 1};
+// Brings the `count` most likely tokens of a row of logits here: of each work group's share, then
+// of what these found.
+static chord_result gpu_read_best(ch_gpu *gpu, int32_t row, int32_t count, ch_candidate *best,
+                                  chord_error *error) {
+    uint32_t vocabulary = (uint32_t)gpu->args.weights->hp.vocabulary, wanted = (uint32_t)count;
+    uint32_t at = gpu_float_at(gpu->choice_at), last = at + 2 * CH_GPU_CHOOSERS * CH_GPU_BEST;
+    int32_t program = count > 1 ? gpu->best : gpu->choose;
+    uint32_t groups =
+        CH_MIN(gpu_groups(vocabulary, count > 1 ? GPU_BEST_SHARE : 128), (uint32_t)CH_GPU_CHOOSERS);
+    const uint32_t first[CH_GLES_PARAMS * 4] = {gpu_float_at(gpu->args.plan->graph.logits) +
+                                                    (uint32_t)row * vocabulary,
+                                                vocabulary, at, 0, wanted};
+    const uint32_t again[CH_GLES_PARAMS * 4] = {at, groups * wanted, last, 1, wanted};
     ch_gles_range ranges[4];
     memset(ranges, 0, sizeof ranges);
     ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
-    gpu_dispatch(gpu, gpu->choose, first, ranges, choosers, 1, 1);
+    gpu_dispatch(gpu, program, first, ranges, groups, 1, 1);
     CH_GL(&gpu->gles, MemoryBarrier, (GL_SHADER_STORAGE_BARRIER_BIT));
-    gpu_dispatch(gpu, gpu->choose, again, ranges, 1, 1, 1);
-    chord_result result = gpu_read(gpu, (uint64_t)last * sizeof(float), found, sizeof found, error);
-    *choice = (chord_token)CH_MIN(found[1], vocabulary - 1);
+    gpu_dispatch(gpu, program, again, ranges, 1, 1, 1);
+    chord_result result =
+        gpu_read(gpu, (uint64_t)last * sizeof(float), best, (size_t)count * sizeof *best, error);
+    for (int32_t i = 0; i < count && !result; i++)
+        best[i].id = (chord_token)CH_MIN((uint32_t)best[i].id, vocabulary - 1);
     return result;
 }
 
@@ -632,14 +645,15 @@ CH_FN chord_result ch_gpu_step(ch_gpu *gpu, const ch_gpu_step_args *step, chord_
     chord_result result = ch_gles_bind(g, error);
     if (result) return result;
     g->info.dispatches = 0;
+    g->info.read_bytes = 0;
     CH_GL(g, BindBuffer, (GL_SHADER_STORAGE_BUFFER, gpu->tokens));
     CH_GL(g, BufferSubData,
           (GL_SHADER_STORAGE_BUFFER, 0, (GLsizeiptr)((size_t)step->n * sizeof *step->tokens),
            step->tokens));
     if (!gpu_walk(gpu, step))
         result = ch_fail(error, CHORD_ERROR_STOPPED, "stopped within a step");
-    else if (step->wanted > 0 && step->choice)
-        result = gpu_choose(gpu, step->wanted - 1, step->choice, error);
+    else if (step->wanted > 0 && step->best_count > 0)
+        result = gpu_read_best(gpu, step->wanted - 1, step->best_count, step->best, error);
     else if (step->wanted > 0)
         result = gpu_read_rows(gpu, step->wanted, error);
     else
@@ -769,7 +783,8 @@ static chord_result gpu_prepare(ch_gpu *gpu, chord_error *error) {
         if (!gpu_make_calls(gpu, walk, error)) return CHORD_ERROR_UNSUPPORTED;
     gpu->combine = gpu_program_of(gpu, CH_SHADER_COMBINE, CH_TYPE_COUNT, 0, 0, error);
     gpu->choose = gpu_program_of(gpu, CH_SHADER_CHOOSE, CH_TYPE_COUNT, 0, 0, error);
-    if (gpu->combine < 0 || gpu->choose < 0) return CHORD_ERROR_UNSUPPORTED;
+    gpu->best = gpu_program_of(gpu, CH_SHADER_BEST, CH_TYPE_COUNT, 0, 0, error);
+    if (gpu->combine < 0 || gpu->choose < 0 || gpu->best < 0) return CHORD_ERROR_UNSUPPORTED;
     if (desc->profile && !gpu->gles.call.gl.GetQueryObjectui64v)
         return ch_fail(error, CHORD_ERROR_UNSUPPORTED, "%s has no timers to profile with",
                        gpu->gles.info.name);

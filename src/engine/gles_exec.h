@@ -2,14 +2,15 @@
 //
 // Owns: the device's buffers and programs, the fusing of ops, a step. Refuses: models that have
 // something that its shaders do not do, with the reason; the session then stays on the CPU.
-// Invariants: tokens go in and logits come out, all else stays on the device; what is taken there
-// is what the plan says; nothing is allocated by chord.
+// Invariants: tokens go in and logits, or the most likely tokens, come out, all else stays on the
+// device; what is taken there is what the plan says; nothing is allocated by chord.
 //
 // In a build without CHORD_GLES it refuses everything.
 #ifndef CH_GLES_EXEC_H
 #define CH_GLES_EXEC_H
 
 #include "../model/plan.h"
+#include "sampler.h"
 
 typedef struct ch_gpu ch_gpu; // lies in the session's arena
 
@@ -41,12 +42,14 @@ CH_FN chord_result ch_gpu_open(ch_gpu *gpu, const ch_gpu_args *args, chord_error
 CH_FN void ch_gpu_close(ch_gpu *gpu);
 
 // A step: n tokens at `position`, of the last `wanted` of which there are logits then. They are
-// read to where open was told, or, if `choice` is not NULL, stay on the device, and the most likely
-// token after the last comes instead. `done` and `total` are what on_progress is told.
+// read to where open was told, or, if best_count is not 0, stay on the device, and so many of the
+// most likely tokens after the last come to `best` instead, in any order (what is NaN as minus
+// infinity): at most CH_GPU_BEST, and half of all. `done` and `total` are what on_progress is told.
 typedef struct ch_gpu_step_args {
     const chord_token *tokens;
     int32_t n, position, wanted, done, total;
-    chord_token *choice;
+    ch_candidate *best;
+    int32_t best_count;
 } ch_gpu_step_args;
 
 // Errors: STOPPED, SYSTEM (the device is lost, or failed).

@@ -39,17 +39,20 @@ static void sampler_sink(ch_candidate *heap, int32_t n, int32_t at) {
     heap[at] = moving;
 }
 
-// Each token of the window once: the penalty is always taken from the logit as it came.
-static void sampler_penalize(const chord_sampler *s, const float *logits, int32_t n,
-                             const chord_token *recent, int32_t count, ch_candidate *candidates) {
+// How many of `count` recent tokens the penalty looks at, the last of them; 0: there is none.
+static int32_t sampler_window(const chord_sampler *s, int32_t count) {
     int32_t window = s->repeat_window == 0 ? SAMPLER_DEFAULT_WINDOW : s->repeat_window;
-    if (s->repeat_penalty == 0.0f || s->repeat_penalty == 1.0f) return;
-    for (int32_t i = window < 0 || window > count ? 0 : count - window; i < count; i++) {
-        if (recent[i] < 0 || recent[i] >= n) continue;
-        float logit = logits[recent[i]];
-        candidates[recent[i]].logit =
-            logit > 0 ? logit / s->repeat_penalty : logit * s->repeat_penalty;
-    }
+    if (s->repeat_penalty == 0.0f || s->repeat_penalty == 1.0f) return 0;
+    return window < 0 ? count : CH_MIN(window, count);
+}
+
+// NaN counts as the least likely.
+static float sampler_clean(float logit) {
+    return logit >= -INFINITY ? logit : -INFINITY;
+}
+
+static float sampler_penalized(const chord_sampler *s, float logit) {
+    return logit > 0 ? logit / s->repeat_penalty : logit * s->repeat_penalty;
 }
 
 static ch_candidate sampler_most_likely(const ch_candidate *candidates, int32_t n) {
@@ -100,14 +103,9 @@ static int32_t sampler_cut(const chord_sampler *s, ch_candidate *candidates, int
     return n - sampler_take(candidates, n, n, top, s->top_p * all);
 }
 
-CH_FN chord_token ch_sampler_choose(const chord_sampler *s, ch_random *random, const float *logits,
-                                    int32_t n, const chord_token *recent, int32_t recent_count,
-                                    ch_candidate *candidates) {
-    for (int32_t i = 0; i < n; i++) {
-        candidates[i].logit = logits[i] >= -INFINITY ? logits[i] : -INFINITY; // NaN too
-        candidates[i].id = i;
-    }
-    sampler_penalize(s, logits, n, recent, recent_count, candidates);
+// From candidates whose logits are penalized to a token.
+static chord_token sampler_draw(const chord_sampler *s, ch_random *random, ch_candidate *candidates,
+                                int32_t n) {
     ch_candidate best = sampler_most_likely(candidates, n);
     if (s->temperature == 0.0f || !(best.logit > -INFINITY && best.logit < INFINITY))
         return best.id;
@@ -124,6 +122,42 @@ CH_FN chord_token ch_sampler_choose(const chord_sampler *s, ch_random *random, c
         if (draw < 0) return candidates[i].id;
     }
     return best.id;
+}
+
+// Each token of the window once: the penalty is always taken from the logit as it came.
+CH_FN chord_token ch_sampler_choose(const chord_sampler *s, ch_random *random, const float *logits,
+                                    int32_t n, const chord_token *recent, int32_t recent_count,
+                                    ch_candidate *candidates) {
+    for (int32_t i = 0; i < n; i++) {
+        candidates[i].logit = sampler_clean(logits[i]);
+        candidates[i].id = i;
+    }
+    for (int32_t i = recent_count - sampler_window(s, recent_count); i < recent_count; i++)
+        if (recent[i] >= 0 && recent[i] < n)
+            candidates[recent[i]].logit = sampler_penalized(s, sampler_clean(logits[recent[i]]));
+    return sampler_draw(s, random, candidates, n);
+}
+
+CH_FN int32_t ch_sampler_enough(const chord_sampler *s, int32_t n, int32_t recent_count) {
+    int64_t window = sampler_window(s, recent_count), most = 1;
+    if (window > 0 && s->repeat_penalty < 1.0f) return n; // any token may come to the front
+    if (s->temperature > 0.0f) most = s->top_k > 0 ? (int64_t)s->top_k + 1 : n;
+    return (int32_t)CH_MIN(most + window, (int64_t)n);
+}
+
+CH_FN chord_token ch_sampler_choose_best(const chord_sampler *s, ch_random *random,
+                                         const ch_candidate *best, int32_t n,
+                                         const chord_token *recent, int32_t recent_count,
+                                         ch_candidate *candidates) {
+    int32_t window = sampler_window(s, recent_count);
+    for (int32_t i = 0; i < n; i++) {
+        candidates[i].logit = sampler_clean(best[i].logit);
+        candidates[i].id = best[i].id;
+        int32_t at = recent_count - window;
+        while (at < recent_count && recent[at] != best[i].id) at++;
+        if (at < recent_count) candidates[i].logit = sampler_penalized(s, candidates[i].logit);
+    }
+    return sampler_draw(s, random, candidates, n);
 }
 
 CH_FN chord_result ch_sampler_check(const chord_sampler *s, chord_error *error) {

@@ -30,4 +30,17 @@ CH_FN chord_token ch_sampler_choose(const chord_sampler *sampler, ch_random *ran
                                     const float *logits, int32_t n, const chord_token *recent,
                                     int32_t recent_count, ch_candidate *candidates);
 
+// How many of the most likely tokens (of equal logits the smaller ids) ch_sampler_choose_best wants
+// at least, to choose what ch_sampler_choose does from all n: with top-k one more than k, so that
+// the cut goes the same way, and one for each token that a penalty may bring behind others. n:
+// there is no way around all of them.
+CH_FN int32_t ch_sampler_enough(const chord_sampler *sampler, int32_t n, int32_t recent_count);
+
+// As ch_sampler_choose, from the n most likely tokens alone, in any order, with their logits as
+// they came. `candidates` is room for n.
+CH_FN chord_token ch_sampler_choose_best(const chord_sampler *sampler, ch_random *random,
+                                         const ch_candidate *best, int32_t n,
+                                         const chord_token *recent, int32_t recent_count,
+                                         ch_candidate *candidates);
+
 #endif

@@ -14,10 +14,11 @@ struct chord_session {
     ch_plan plan;
     ch_lanes lanes;
     ch_exec exec;
-    ch_gpu *gpu;          // NULL: on the CPU
-    ch_arena spare;       // of the CPU, where the GPU failed
-    bool choosing;        // the GPU is to choose the next token; its logits stay there
-    chord_token chosen;   // by it; -1: none
+    ch_gpu *gpu;         // NULL: on the CPU
+    ch_arena spare;      // of the CPU, where the GPU failed
+    int32_t wanted_best; // the most likely tokens that the GPU is to find; 0: all logits come
+    int32_t best_count;  // found by it: the logits stayed there; 0: they did not
+    ch_candidate best[CH_GPU_BEST];
     char cpu_reason[256]; // why, where a GPU was asked for
     chord_session_desc desc;
     chord_token *tokens; // [context]
@@ -141,7 +142,6 @@ static void session_bind(chord_session *s, const chord_session_desc *desc) {
     ch_random_seed(&s->random, desc->sampler.seed);
     s->desc = *desc;
     session_bind_exec(s, &s->arena);
-    s->chosen = -1;
     s->stats.logits_hash = 14695981039346656037u; // FNV offset basis
 }
 
@@ -314,10 +314,11 @@ static chord_result session_step_gpu(chord_session *s, int32_t n, int32_t wanted
     args.wanted = wanted;
     args.done = s->exec.done;
     args.total = s->exec.total;
-    args.choice = s->choosing ? &s->chosen : NULL;
+    args.best = s->best;
+    args.best_count = s->wanted_best;
     chord_result result = ch_gpu_step(s->gpu, &args, &s->error);
+    if (!result) s->best_count = wanted > 0 ? s->wanted_best : 0;
     if (!session_falls_back(&s->desc, result)) return result;
-    s->chosen = -1;
     result = session_move_to_cpu(s);
     if (result) return result;
     s->exec.tokens = s->tokens + s->count;
@@ -336,14 +337,14 @@ static chord_result session_step(chord_session *s, int32_t n, int32_t wanted, do
     s->exec.position = s->count;
     s->exec.wanted = wanted;
     chord_result result = CHORD_OK;
-    s->chosen = -1;
+    s->best_count = 0;
     if (s->gpu)
         result = session_step_gpu(s, n, wanted);
     else if (!ch_exec_step(&s->exec))
         result = ch_fail(&s->error, CHORD_ERROR_STOPPED, "stopped within a step");
     if (result) return result;
     s->count += n;
-    s->rows = s->chosen < 0 ? wanted : 0; // or the logits stay on the GPU
+    s->rows = s->best_count == 0 ? wanted : 0; // or the logits stay on the GPU
     *seconds += ch_os_seconds() - start;
     if (s->hash_on && wanted > 0) session_hash_logits(s);
     return CHORD_OK;
@@ -406,7 +407,7 @@ chord_result chord_session_rewind(chord_session *s, int32_t n) {
                        (int)s->count);
     s->count = n;
     s->rows = 0;
-    s->chosen = -1;
+    s->best_count = 0;
     s->pending = 0;
     return CHORD_OK;
 }
@@ -495,19 +496,46 @@ chord_result chord_session_set_sampler(chord_session *s, const chord_sampler *sa
     return CHORD_OK;
 }
 
-chord_result chord_session_sample(chord_session *s, chord_token *token) {
-    if (!token) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "token is NULL");
-    if (s->chosen >= 0) {
-        *token = s->chosen;
+// Brings the logits of the last token here, if the GPU has kept them.
+static chord_result session_fetch(chord_session *s) {
+    if (s->best_count == 0) return CHORD_OK;
+    s->best_count = 0;
+    chord_result result = ch_gpu_read_logits(s->gpu, 1, &s->error);
+    if (!result) {
+        s->rows = 1;
         return CHORD_OK;
     }
+    if (!session_falls_back(&s->desc, result)) return result;
+    s->count--; // the last one is evaluated again, for its logits
+    result = session_move_to_cpu(s);
+    double unused = 0;
+    return result ? result : session_step(s, 1, 1, &unused);
+}
+
+// As many of the most likely tokens as the sampler wants with `count` tokens held, if the GPU finds
+// so many, in fewer bytes than all logits are; 0: all logits are wanted.
+static int32_t session_enough(const chord_session *s, int32_t count) {
+    int32_t vocabulary = s->model->weights.hp.vocabulary,
+            enough = ch_sampler_enough(&s->sampler, vocabulary, count);
+    return enough <= CH_MIN(vocabulary / 2, CH_GPU_BEST) ? enough : 0;
+}
+
+chord_result chord_session_sample(chord_session *s, chord_token *token) {
+    if (!token) return ch_fail(&s->error, CHORD_ERROR_ARGUMENT, "token is NULL");
+    int32_t enough = session_enough(s, s->count);
+    bool of_best = enough > 0 && enough <= s->best_count; // or the sampler is another since
+    chord_result result = of_best ? CHORD_OK : session_fetch(s);
+    if (result) return result;
     const float *logits = chord_session_logits(s, s->rows - 1);
-    if (!logits)
+    if (!of_best && !logits)
         return ch_fail(&s->error, CHORD_ERROR_ARGUMENT,
                        "there are no logits to sample from: evaluate a token first");
     double start = ch_os_seconds();
-    *token = ch_sampler_choose(&s->sampler, &s->random, logits, s->model->weights.hp.vocabulary,
-                               s->tokens, s->count, s->candidates);
+    *token = of_best ? ch_sampler_choose_best(&s->sampler, &s->random, s->best, s->best_count,
+                                              s->tokens, s->count, s->candidates)
+                     : ch_sampler_choose(&s->sampler, &s->random, logits,
+                                         s->model->weights.hp.vocabulary, s->tokens, s->count,
+                                         s->candidates);
     s->stats.sample_seconds += ch_os_seconds() - start;
     return CHORD_OK;
 }
@@ -675,29 +703,6 @@ static chord_result session_next(chord_session *s, session_run *run) {
     return CHORD_OK;
 }
 
-// Whether the GPU can choose: the most likely token, and nobody looks at the logits.
-static bool session_may_choose(const chord_session *s) {
-    const chord_sampler *p = &s->sampler;
-    return s->gpu && !s->hash_on && p->temperature == 0.0f &&
-           (p->repeat_penalty == 0.0f || p->repeat_penalty == 1.0f);
-}
-
-// Brings the logits of the last token here, if the GPU has kept them.
-static chord_result session_fetch(chord_session *s) {
-    if (s->chosen < 0) return CHORD_OK;
-    s->chosen = -1;
-    chord_result result = ch_gpu_read_logits(s->gpu, 1, &s->error);
-    if (!result) {
-        s->rows = 1;
-        return CHORD_OK;
-    }
-    if (!session_falls_back(&s->desc, result)) return result;
-    s->count--; // the last one is evaluated again, for its logits
-    result = session_move_to_cpu(s);
-    double unused = 0;
-    return result ? result : session_step(s, 1, 1, &unused);
-}
-
 // Writes the token, evaluates it with a guess of what follows, and goes on for as long as the guess
 // is right.
 static chord_result session_advance(chord_session *s, session_run *run) {
@@ -710,12 +715,12 @@ static chord_result session_advance(chord_session *s, session_run *run) {
     run->result->tokens++;
     bool stop = session_write(s, run);
     s->tokens[s->count] = run->token;
-    s->choosing = guessed == 0 && session_may_choose(s);
+    if (s->gpu && guessed == 0 && !s->hash_on) s->wanted_best = session_enough(s, s->count + 1);
     chord_result result = session_decode(s, 1 + guessed);
-    s->choosing = false;
+    s->wanted_best = 0;
     if (result) return result;
     s->count -= guessed;
-    if (s->chosen < 0) s->rows = 1;
+    if (s->best_count == 0) s->rows = 1;
     if (!stop) result = session_next(s, run);
     while (!stop && !result && !run->done && right < guessed && run->token == s->tokens[s->count]) {
         right++;

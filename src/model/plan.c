@@ -114,7 +114,7 @@ static bool plan_device(const ch_weights *weights, const ch_engine_sizes *sizes,
     bytes[CH_DEVICE_PARTS] = parts < 2 ? 0
                                        : (uint64_t)parts * (uint64_t)hp->heads *
                                              (uint64_t)(hp->value_dim + 2) * sizeof(float);
-    bytes[CH_DEVICE_CHOICE] = (CH_GPU_CHOOSERS + 1) * 2 * sizeof(uint32_t);
+    bytes[CH_DEVICE_CHOICE] = (CH_GPU_CHOOSERS + 1) * CH_GPU_BEST * 2 * sizeof(uint32_t);
     bytes[CH_DEVICE_LOGITS] = logits * sizeof(float);
     bytes[CH_DEVICE_TOKENS] = (uint64_t)t->batch * sizeof(chord_token);
     bytes[CH_DEVICE_READ_BACK] = logits * sizeof(float);

@@ -32,8 +32,8 @@ typedef enum ch_region {
 } ch_region;
 
 // Work groups of the GPU share the positions of a token's attention, this many each, at most so
-// many of them; and so many choose a token.
-enum { CH_GPU_PART = 128, CH_GPU_PARTS = 64, CH_GPU_CHOOSERS = 64 };
+// many of them; and so many look for the most likely tokens, of which they find this many at most.
+enum { CH_GPU_PART = 128, CH_GPU_PARTS = 64, CH_GPU_CHOOSERS = 64, CH_GPU_BEST = 128 };
 
 // What is taken on a GPU. From the constants to the logits it is one buffer.
 typedef enum ch_device_region {
