@@ -1,11 +1,9 @@
 // test_engine: what a session promises: planned memory, the same bits however the work is cut,
 // honest errors, and the sampler's rules.
-#include "../include/chord.h"
 #include "../src/engine/bench.h"
 #include "../src/engine/sampler.h"
-#include "gguf_builder.h"
+#include "fixture.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,32 +12,10 @@
 
 // ---- models
 
-typedef struct fixture {
-    gguf_builder builder;
-    chord_model *model;
-} fixture;
-
-static void fixture_open(fixture *f, ch_type type) {
-    gb_model m = {.type = type, .seed = 7, .context = 256};
+static void typed_open(fixture *f, ch_type type) {
+    gb_model m = {.type = type, .context = 256};
     if (type != CH_TYPE_F32) m.embedding = 256, m.feed_forward = 256;
-    gb_build_model(&f->builder, &m);
-    size_t bytes = 0;
-    const uint8_t *data = gb_finish(&f->builder, &bytes);
-    chord_error error;
-    chord_model_desc desc = {.data = data, .data_bytes = bytes};
-    cr_assert_eq(chord_model_open(&desc, &f->model, &error), CHORD_OK, "%s", error.message);
-}
-
-static void fixture_close(fixture *f) {
-    chord_model_close(f->model);
-    gb_close(&f->builder);
-}
-
-static chord_session *session_open(const chord_model *model, const chord_session_desc *desc) {
-    chord_session *session = NULL;
-    chord_error error;
-    cr_assert_eq(chord_session_open(model, desc, &session, &error), CHORD_OK, "%s", error.message);
-    return session;
+    fixture_open(f, m);
 }
 
 enum { PROMPT = 70, DECODED = 4 };
@@ -55,7 +31,7 @@ static uint64_t hash_of(const chord_model *model, chord_session_desc desc, int32
     chord_token tokens[PROMPT], token = 0;
     fill_prompt(tokens, info.vocabulary);
     desc.context = 128;
-    chord_session *s = session_open(model, &desc);
+    chord_session *s = session_open(model, desc);
     for (int32_t at = 0; at < PROMPT; at += cut)
         cr_assert_eq(chord_session_eval(s, tokens + at, at + cut < PROMPT ? cut : PROMPT - at, 0),
                      CHORD_OK);
@@ -80,7 +56,7 @@ static void each_type(void (*claim)(const chord_model *model, ch_type type)) {
                      type == CH_TYPE_Q4_K || type == CH_TYPE_Q6_K;
         if (GB_SLOWER > 1 && !apart) continue;
         fixture f;
-        fixture_open(&f, (ch_type)type);
+        typed_open(&f, (ch_type)type);
         claim(f.model, (ch_type)type);
         fixture_close(&f);
     }
@@ -132,7 +108,7 @@ Test(engine, instruction_sets_do_not_change_bits) {
 Test(engine, kv_types_keep_lanes_and_cuts) {
     const chord_kv kinds[] = {CHORD_KV_F32, CHORD_KV_F16, CHORD_KV_Q8_0};
     fixture f;
-    fixture_open(&f, CH_TYPE_Q4_0);
+    typed_open(&f, CH_TYPE_Q4_0);
     for (size_t i = 0; i < CH_COUNT(kinds); i++) {
         uint64_t one =
             hash_of(f.model, (chord_session_desc){.lanes = 1, .kv = kinds[i], .cpu = "c"}, PROMPT);
@@ -283,7 +259,7 @@ Test(engine, model_tables_fit_exactly_the_memory_asked_for) {
 
 Test(engine, budget_picks_the_context_that_fits_or_refuses_with_the_need) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     chord_plan_table small, large, fit;
     chord_error error;
     cr_assert_eq(chord_plan(f.model, &(chord_session_desc){.context = 64}, &small, &error),
@@ -305,8 +281,8 @@ Test(engine, budget_picks_the_context_that_fits_or_refuses_with_the_need) {
 
 Test(engine, sync_keeps_the_common_prefix) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
-    chord_session *s = session_open(f.model, &(chord_session_desc){.context = 128});
+    typed_open(&f, CH_TYPE_F32);
+    chord_session *s = session_open(f.model, (chord_session_desc){.context = 128});
     chord_token tokens[PROMPT];
     fill_prompt(tokens, 300);
     cr_assert_eq(chord_session_sync(s, tokens, 40), CHORD_OK);
@@ -331,10 +307,10 @@ Test(engine, sync_keeps_the_common_prefix) {
 
 Test(engine, rows_of_logits_are_those_of_single_steps) {
     fixture f;
-    fixture_open(&f, CH_TYPE_Q8_0);
+    typed_open(&f, CH_TYPE_Q8_0);
     chord_session *many =
-        session_open(f.model, &(chord_session_desc){.logits_rows = 20, .batch = 24});
-    chord_session *one = session_open(f.model, &(chord_session_desc){0});
+        session_open(f.model, (chord_session_desc){.logits_rows = 20, .batch = 24});
+    chord_session *one = session_open(f.model, (chord_session_desc){0});
     chord_token tokens[PROMPT];
     fill_prompt(tokens, 300);
     cr_assert_eq(chord_session_eval(many, tokens, 60, 20), CHORD_OK, "%s",
@@ -356,8 +332,8 @@ Test(engine, rows_of_logits_are_those_of_single_steps) {
 
 Test(engine, a_full_context_is_a_clear_stop) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
-    chord_session *s = session_open(f.model, &(chord_session_desc){.context = 32});
+    typed_open(&f, CH_TYPE_F32);
+    chord_session *s = session_open(f.model, (chord_session_desc){.context = 32});
     chord_token tokens[PROMPT];
     fill_prompt(tokens, 300);
     cr_assert_eq(chord_session_eval(s, tokens, 33, 1), CHORD_ERROR_CONTEXT_FULL);
@@ -378,8 +354,8 @@ Test(engine, a_full_context_is_a_clear_stop) {
 
 Test(engine, bad_tokens_are_refused_before_anything_changes) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
-    chord_session *s = session_open(f.model, &(chord_session_desc){0});
+    typed_open(&f, CH_TYPE_F32);
+    chord_session *s = session_open(f.model, (chord_session_desc){0});
     chord_token bad[] = {1, 300, 2}, negative[] = {-1}, token;
     cr_assert_eq(chord_session_eval(s, bad, 3, 1), CHORD_ERROR_ARGUMENT);
     cr_assert_eq(chord_session_eval(s, negative, 1, 1), CHORD_ERROR_ARGUMENT);
@@ -397,7 +373,7 @@ Test(engine, bad_tokens_are_refused_before_anything_changes) {
 
 Test(engine, descs_out_of_range_are_refused_by_name) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     const struct {
         chord_session_desc desc;
         const char *says;
@@ -440,10 +416,10 @@ static int stop_at_once(void *user, int32_t done, int32_t total) {
 
 Test(engine, a_callback_can_stop_a_prefill) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     int calls = 0;
     chord_session *s = session_open(
-        f.model, &(chord_session_desc){.on_progress = stop_at_once, .user = &calls, .lanes = 2});
+        f.model, (chord_session_desc){.on_progress = stop_at_once, .user = &calls, .lanes = 2});
     chord_token tokens[PROMPT];
     fill_prompt(tokens, 300);
     for (int32_t round = 1; round <= 200; round++) { // often: a race between the lanes would hang
@@ -477,7 +453,7 @@ static int take_text(void *user, const char *text, size_t bytes) {
 static void generate_drafted(const chord_model *model, chord_sampler sampler, int32_t lanes,
                              int32_t draft, text_sink *sink, chord_stats *stats) {
     chord_session_desc desc = {.sampler = sampler, .lanes = lanes, .draft = draft};
-    chord_session *s = session_open(model, &desc);
+    chord_session *s = session_open(model, desc);
     chord_token start[] = {1, 270};
     cr_assert_eq(chord_session_eval(s, start, 2, 1), CHORD_OK);
     chord_generate_desc generate = {
@@ -499,7 +475,7 @@ static void generate_text(const chord_model *model, uint64_t seed, int32_t lanes
 
 Test(engine, drafts_do_not_change_the_text) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     int32_t right = 0, wrong = 0;
     for (uint64_t seed = 0; seed < 12; seed++) {
         // Greedy text of random weights soon goes round in circles; a little warmth breaks them.
@@ -528,7 +504,7 @@ Test(engine, drafts_do_not_change_the_text) {
 
 Test(engine, the_same_seed_gives_the_same_text) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     static text_sink a, b, c;
     generate_text(f.model, 42, 1, &a);
     generate_text(f.model, 42, 3, &b);
@@ -540,7 +516,7 @@ Test(engine, the_same_seed_gives_the_same_text) {
 
 Test(engine, text_is_valid_utf8_whatever_bytes_the_model_writes) {
     fixture f; // random weights over a vocabulary with 256 byte tokens: mostly nonsense bytes
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     for (uint64_t seed = 0; seed < 8; seed++) {
         static text_sink sink;
         memset(&sink, 0, sizeof sink);
@@ -562,10 +538,10 @@ Test(engine, text_is_valid_utf8_whatever_bytes_the_model_writes) {
 
 Test(engine, a_callback_can_stop_the_text) {
     fixture f;
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     text_sink sink = {.stop_after = 3};
     chord_session *s =
-        session_open(f.model, &(chord_session_desc){.sampler = {.temperature = 2, .seed = 5}});
+        session_open(f.model, (chord_session_desc){.sampler = {.temperature = 2, .seed = 5}});
     chord_token start[] = {1};
     cr_assert_eq(chord_session_eval(s, start, 1, 1), CHORD_OK);
     chord_generate_result result;
@@ -583,11 +559,11 @@ Test(engine, a_callback_can_stop_the_text) {
 
 Test(engine, several_sessions_share_a_model) {
     fixture f, g;
-    fixture_open(&f, CH_TYPE_F32);
-    fixture_open(&g, CH_TYPE_Q6_K);
+    typed_open(&f, CH_TYPE_F32);
+    typed_open(&g, CH_TYPE_Q6_K);
     uint64_t alone = hash_of(f.model, (chord_session_desc){.lanes = 2}, PROMPT);
-    chord_session *other = session_open(f.model, &(chord_session_desc){.lanes = 2});
-    chord_session *third = session_open(g.model, &(chord_session_desc){.lanes = 2});
+    chord_session *other = session_open(f.model, (chord_session_desc){.lanes = 2});
+    chord_session *third = session_open(g.model, (chord_session_desc){.lanes = 2});
     chord_token tokens[PROMPT];
     fill_prompt(tokens, 300);
     cr_assert_eq(chord_session_eval(other, tokens, 20, 1), CHORD_OK);
@@ -601,8 +577,8 @@ Test(engine, several_sessions_share_a_model) {
 
 Test(engine, the_graph_tells_its_ops) {
     fixture f;
-    fixture_open(&f, CH_TYPE_Q4_K);
-    chord_session *s = session_open(f.model, &(chord_session_desc){0});
+    typed_open(&f, CH_TYPE_Q4_K);
+    chord_session *s = session_open(f.model, (chord_session_desc){0});
     chord_op_info op;
     uint64_t weight_bytes = 0;
     int32_t n = chord_session_op_count(s);
@@ -624,13 +600,13 @@ Test(engine, the_graph_tells_its_ops) {
 
 Test(engine, a_profile_changes_no_bit_and_adds_up) {
     fixture f;
-    fixture_open(&f, CH_TYPE_Q4_K);
+    typed_open(&f, CH_TYPE_Q4_K);
     for (int32_t lanes = 1; lanes <= 3; lanes += 2) {
         chord_session_desc desc = {.lanes = lanes, .batch = 16};
         uint64_t plain = hash_of(f.model, desc, PROMPT);
         desc.profile = true;
         cr_assert_eq(hash_of(f.model, desc, PROMPT), plain);
-        chord_session *s = session_open(f.model, &desc);
+        chord_session *s = session_open(f.model, desc);
         chord_token tokens[PROMPT];
         fill_prompt(tokens, 300);
         cr_assert_eq(chord_session_eval(s, tokens, 20, 1), CHORD_OK);
@@ -655,13 +631,13 @@ Test(engine, a_profile_changes_no_bit_and_adds_up) {
 Test(engine, without_a_profile_nothing_is_kept) {
     fixture f;
     chord_plan_table plain, profiled;
-    fixture_open(&f, CH_TYPE_F32);
+    typed_open(&f, CH_TYPE_F32);
     cr_assert_eq(chord_plan(f.model, &(chord_session_desc){.lanes = 2}, &plain, NULL), CHORD_OK);
     cr_assert_eq(
         chord_plan(f.model, &(chord_session_desc){.lanes = 2, .profile = true}, &profiled, NULL),
         CHORD_OK);
     cr_assert(profiled.arena_bytes > plain.arena_bytes);
-    chord_session *s = session_open(f.model, &(chord_session_desc){.lanes = 2});
+    chord_session *s = session_open(f.model, (chord_session_desc){.lanes = 2});
     chord_token token = 3;
     chord_op_info op;
     cr_assert_eq(chord_session_eval(s, &token, 1, 1), CHORD_OK);
@@ -715,7 +691,7 @@ Test(engine, the_limit_that_takes_longest_binds) {
 
 Test(engine, bench_fills_its_result) {
     fixture f;
-    fixture_open(&f, CH_TYPE_Q8_0);
+    typed_open(&f, CH_TYPE_Q8_0);
     chord_bench_desc bench = {.prompt = 16, .write = 4, .rounds = 2};
     chord_bench_result r;
     chord_error error;

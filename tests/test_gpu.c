@@ -1,43 +1,14 @@
 // test_gpu: what a session promises on a GPU: the CPU's results within rounding, the planned memory
 // and no more, the CPU where it cannot. Without a driver every test but those of refusals is
 // skipped.
-#include "../include/chord.h"
-#include "gguf_builder.h"
+#include "fixture.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 // ---- models and sessions
-
-typedef struct fixture {
-    gguf_builder builder;
-    chord_model *model;
-} fixture;
-
-static void fixture_open(fixture *f, gb_model m) {
-    if (m.seed == 0) m.seed = 11;
-    gb_build_model(&f->builder, &m);
-    size_t bytes = 0;
-    const uint8_t *data = gb_finish(&f->builder, &bytes);
-    chord_error error;
-    chord_model_desc desc = {.data = data, .data_bytes = bytes};
-    cr_assert_eq(chord_model_open(&desc, &f->model, &error), CHORD_OK, "%s", error.message);
-}
-
-static void fixture_close(fixture *f) {
-    chord_model_close(f->model);
-    gb_close(&f->builder);
-}
-
-static chord_session *open_session(const chord_model *model, chord_session_desc desc) {
-    chord_session *session = NULL;
-    chord_error error;
-    cr_assert_eq(chord_session_open(model, &desc, &session, &error), CHORD_OK, "%s", error.message);
-    return session;
-}
 
 static chord_device_info device_of(const chord_session *session) {
     static chord_device_info info;
@@ -81,7 +52,7 @@ static void compare(fixture *f, chord_session_desc desc, double most, const char
     fill(tokens, TOKENS);
     chord_session_desc cpu = desc;
     cpu.device = CHORD_DEVICE_CPU;
-    chord_session *a = open_session(f->model, desc), *b = open_session(f->model, cpu);
+    chord_session *a = session_open(f->model, desc), *b = session_open(f->model, cpu);
     const int32_t cuts[] = {CUT, 1, 3, TOKENS - CUT - 4};
     chord_model_info info;
     chord_model_get_info(f->model, &info);
@@ -149,9 +120,9 @@ Test(gpu, large_matrices_are_bound_in_windows) {
             .embedding = 1024, .vocabulary = 33000, .feed_forward = 64, .layers = 1, .tied = true});
     chord_session_desc desc = {
         .device = CHORD_DEVICE_GPU_ONLY, .gpu_minimums = true, .kv = CHORD_KV_F32, .batch = 2};
-    chord_session *a = open_session(f.model, desc);
+    chord_session *a = session_open(f.model, desc);
     desc.device = CHORD_DEVICE_CPU;
-    chord_session *b = open_session(f.model, desc);
+    chord_session *b = session_open(f.model, desc);
     const chord_token tokens[] = {5, 32999};
     cr_assert_eq(chord_session_eval(a, tokens, 2, 1), CHORD_OK, "%s", chord_session_error(a));
     cr_assert_eq(chord_session_eval(b, tokens, 2, 1), CHORD_OK);
@@ -169,7 +140,7 @@ Test(gpu, drafts_rewinding_and_generating_work_as_on_the_cpu) {
     fill(tokens, TOKENS);
     chord_token text[2][64];
     for (int i = 0; i < 2; i++) {
-        chord_session *s = open_session(
+        chord_session *s = session_open(
             f.model, (chord_session_desc){.device = i ? CHORD_DEVICE_CPU : CHORD_DEVICE_GPU_ONLY,
                                           .kv = CHORD_KV_F32,
                                           .draft = 4,
@@ -199,7 +170,7 @@ Test(gpu, tokens_chosen_on_the_gpu_are_those_of_the_cpu) {
     for (int i = 0; i < 2; i++) {
         chord_session_desc desc = {.device = i ? CHORD_DEVICE_CPU : CHORD_DEVICE_GPU_ONLY,
                                    .kv = CHORD_KV_F32};
-        chord_session *s = open_session(f.model, desc);
+        chord_session *s = session_open(f.model, desc);
         cr_assert_eq(chord_session_eval(s, (const chord_token[]){3}, 1, 1), CHORD_OK);
         chord_generate_desc generate = {.max_tokens = 299, .ignore_end = true};
         cr_assert_eq(chord_session_generate(s, &generate, NULL), CHORD_OK);
@@ -281,7 +252,7 @@ Test(gpu, tokens_sampled_of_the_best_are_those_of_all_logits) {
     fixture_open(&f, (gb_model){.context = 64, .vocabulary = SAMPLED_VOCABULARY, .layers = 1});
     for (int least = 0; least < 2; least++) {
         chord_session_desc desc = {.device = CHORD_DEVICE_GPU_ONLY, .gpu_minimums = least};
-        chord_session *there = open_session(f.model, desc), *here = open_session(f.model, desc);
+        chord_session *there = session_open(f.model, desc), *here = session_open(f.model, desc);
         for (size_t i = 0; i < CH_COUNT(sampling); i++)
             for (uint64_t seed = 1; seed <= (least ? 2 : 12); seed++)
                 sample_on_both(there, here, &sampling[i], seed);
@@ -316,7 +287,7 @@ Test(gpu, a_sampler_set_while_generating_gets_all_the_logits_that_it_wants) {
     chord_token text[2][21];
     other_sampler other[2] = {{0}, {0}};
     for (int i = 0; i < 2; i++) {
-        chord_session *s = open_session(
+        chord_session *s = session_open(
             f.model, (chord_session_desc){.device = CHORD_DEVICE_GPU_ONLY,
                                           .sampler = {.temperature = 1, .top_k = 9, .seed = 2}});
         chord_session_hash(s, i); // all logits come
@@ -343,7 +314,7 @@ Test(gpu, a_block_is_five_dispatches) {
     skip_without_driver();
     fixture f;
     fixture_open(&f, (gb_model){.type = CH_TYPE_Q8_0, .layers = 3, .context = 512});
-    chord_session *s = open_session(f.model, (chord_session_desc){.device = CHORD_DEVICE_GPU_ONLY});
+    chord_session *s = session_open(f.model, (chord_session_desc){.device = CHORD_DEVICE_GPU_ONLY});
     chord_token tokens[TOKENS];
     fill(tokens, TOKENS);
     chord_session_eval(s, tokens, TOKENS, 1);
@@ -371,7 +342,7 @@ Test(gpu, the_device_takes_what_the_plan_tells) {
         chord_session_desc desc = {.device = CHORD_DEVICE_GPU_ONLY, .batch = batch};
         chord_plan_table plan;
         cr_assert_eq(chord_plan(f.model, &desc, &plan, NULL), CHORD_OK);
-        chord_session *s = open_session(f.model, desc);
+        chord_session *s = session_open(f.model, desc);
         cr_expect_eq(device_of(s).device_bytes, plan.device_bytes);
         cr_expect_eq(device_of(s).device, CHORD_DEVICE_GPU);
         cr_expect_eq(chord_session_plan(s)->arena_bytes, plan.arena_bytes);
@@ -428,7 +399,7 @@ Test(gpu, what_the_gpu_cannot_do_goes_to_the_cpu_with_a_reason) {
     fixture f;
     fixture_open(&f, (gb_model){.embedding = 128, .heads = 4, .kv_heads = 2});
     chord_session_desc desc = {.device = CHORD_DEVICE_GPU, .kv = CHORD_KV_Q8_0};
-    chord_session *s = open_session(f.model, desc);
+    chord_session *s = session_open(f.model, desc);
     cr_expect_eq(device_of(s).device, CHORD_DEVICE_CPU);
     cr_expect(strstr(device_of(s).reason, "q8_0") || strstr(device_of(s).reason, "CHORD_GLES"));
     cr_expect_eq(chord_session_plan(s)->device, CHORD_DEVICE_CPU);
@@ -469,7 +440,7 @@ Test(gpu, activations_above_a_storage_block_are_refused) {
     cr_expect_eq(chord_session_open(f.model, &desc, &s, &error), CHORD_ERROR_MEMORY);
     cr_expect(strstr(error.message, "a smaller batch will do"), "%s", error.message);
     desc.device = CHORD_DEVICE_GPU;
-    s = open_session(f.model, desc);
+    s = session_open(f.model, desc);
     cr_expect_eq(device_of(s).device, CHORD_DEVICE_CPU);
     chord_session_close(s);
     fixture_close(&f);
@@ -520,7 +491,7 @@ Test(gpu, a_session_may_go_from_thread_to_thread) {
     chord_session_desc desc = {.device = CHORD_DEVICE_GPU_ONLY};
     thread_work work[3];
     for (int i = 0; i < 3; i++) {
-        work[i].session = open_session(f.model, desc); // three at once
+        work[i].session = session_open(f.model, desc); // three at once
         work[i].token = 7;
     }
     pthread_t threads[2];

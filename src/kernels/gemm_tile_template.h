@@ -118,7 +118,7 @@ GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *a
 
 // Asks for the lines of the results of a tile, which will be written when it is done.
 GT_TARGET CH_FORCE_INLINE void GT(ask)(const ch_mm_args *a, int32_t column, int32_t columns,
-                                            int32_t r, int32_t rows) {
+                                       int32_t r, int32_t rows) {
     for (int32_t c = column; c < column + columns; c++)
         for (int32_t i = r; i < r + rows; i += GM_N)
             CH_PREFETCH(a->y + (size_t)c * a->y_stride + i);
