@@ -6,7 +6,6 @@ Goes on from the checkpoint if there is one. Every batch follows from its number
 that was interrupted sees the same texts as one that was not. WORK/curve.txt has the held-out loss.
 """
 import argparse
-import math
 import os
 import random
 import time
@@ -14,14 +13,16 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import multiprocessing
 
 import generate
 import vocabulary
 from model import CONTEXT, Model
 
-BATCH_TOKENS = 3072
-POOL = 1536  # documents that are sorted by length at once
-RATE, LAST_RATE, WARM_UP = 2e-3, 5e-5, 200
+WORKERS = 2  # processes, of one thread each: they wait for each other once a step only
+BATCH_TOKENS = 1024
+POOL = 1024  # documents that are sorted by length at once
+RATE, WARM_UP, DOWN = 1.5e-3, 200, 0.3
 
 
 def documents(words, seed, count, held_out=False, story_share=0.5):
@@ -51,15 +52,15 @@ def batches(docs):
         yield torch.from_numpy(tokens[:, :-1].copy()), torch.from_numpy(targets[:, 1:].copy())
 
 
-def stream(words, step):
-    """Batches from number `step` on."""
+def stream(words, first):
+    """Batches from number `first` on, each WORKERS-th of them."""
     number, pool = 0, 0
     while True:
         made = list(batches(documents(words, f"train {pool}", POOL)))
         random.Random(pool).shuffle(made)
         pool += 1
         for batch in made:
-            if number >= step:
+            if number >= first and (number - first) % WORKERS == 0:
                 yield batch
             number += 1
 
@@ -81,10 +82,95 @@ def held_out_loss(model, made):
 
 
 def rate(step, steps):
-    if step < WARM_UP:
-        return RATE * (step + 1) / WARM_UP
-    x = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return LAST_RATE + (RATE - LAST_RATE) * (1 + math.cos(math.pi * min(1, x))) / 2
+    """Up, level, and for the last part straight down, so that the end can be put off or brought forward."""
+    up, down = (step + 1) / WARM_UP, (steps - step) / (DOWN * steps)
+    return RATE * min(1, up, max(0.01, down))
+
+
+def work(me, chosen, model, gradients, barrier, saved):
+    """One of the processes that train. They meet twice a step: each leaves its gradients in its row of
+    a shared table; then the first one applies the mean of them to the shared weights."""
+    torch.set_num_threads(1)
+    words = vocabulary.load(os.path.join(chosen.work, "vocabulary.model"))
+    lead = Lead(chosen, model, words, saved) if me == 0 else None
+    parameters = list(model.parameters())
+    # Row i: gradients of process i, its loss and how many tokens that is the mean of.
+    mine = gradients[me]
+    made = stream(words, saved["step"] * WORKERS + me)
+    for step in range(saved["step"], chosen.steps):
+        tokens, targets = next(made)
+        loss, _ = loss_of(model, tokens, targets)
+        for p in parameters:
+            p.grad = None
+        loss.backward()
+        at = 0
+        for p in parameters:
+            mine[at:at + p.numel()] = p.grad.view(-1)
+            at += p.numel()
+        mine[-2], mine[-1] = loss.item(), tokens.numel()
+        barrier.wait()
+        if lead:
+            lead.apply(step, gradients)
+        barrier.wait()
+    if lead:
+        lead.save(chosen.steps)
+
+
+class Lead:
+    """What only the first process does: the optimizer, the report, the checkpoint."""
+
+    def __init__(self, chosen, model, words, saved):
+        self.chosen, self.model = chosen, model
+        self.optimizer = torch.optim.AdamW(
+            [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
+             {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0}],
+            lr=RATE, betas=(0.9, 0.98))
+        if "optimizer" in saved:
+            self.optimizer.load_state_dict(saved["optimizer"])
+        self.test = {kind: list(batches(documents(words, "held out", 150, True, share)))
+                     for kind, share in (("stories", 1.0), ("chats", 0.0))}
+        self.seen, self.first, self.mean = saved["seen"], saved["seen"], None
+        self.began = self.saved_at = time.time()
+
+    def save(self, step):
+        path = os.path.join(self.chosen.work, "checkpoint.pt")
+        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": step,
+                    "seen": self.seen}, path + ".new")
+        os.replace(path + ".new", path)
+        self.saved_at = time.time()
+
+    def apply(self, step, gradients):
+        mean, at = gradients.mean(0), 0
+        for p in self.model.parameters():
+            p.grad = mean[at:at + p.numel()].view_as(p)
+            at += p.numel()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(step, self.chosen.steps)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        for p in self.model.parameters():
+            p.grad = None
+        self.seen += int(gradients[:, -1].sum())
+        loss = float(mean[-2])
+        self.mean = loss if self.mean is None else 0.95 * self.mean + 0.05 * loss
+        self.report(step + 1)
+
+    def report(self, step):
+        steps = self.chosen.steps
+        if step % 20 == 0:
+            speed = (self.seen - self.first) / (time.time() - self.began)
+            left = (steps - step) * WORKERS * BATCH_TOKENS / speed / 60
+            print(f"step {step}  loss {self.mean:.4f}  {self.seen / 1e6:.2f} M tokens  {speed:.0f}/s  "
+                  f"{left:.0f} min left", flush=True)
+        if step % self.chosen.check_every == 0 or step == steps:
+            held = {kind: held_out_loss(self.model, made) for kind, made in self.test.items()}
+            line = (f"step {step}  tokens {self.seen}  training {self.mean:.4f}  held-out "
+                    + "  ".join(f"{kind} {value:.4f}" for kind, value in held.items()))
+            print(line, flush=True)
+            with open(os.path.join(self.chosen.work, "curve.txt"), "a", encoding="utf-8") as curve:
+                curve.write(line + "\n")
+        if time.time() - self.saved_at > 120:
+            self.save(step)
 
 
 def main():
@@ -93,62 +179,26 @@ def main():
     options.add_argument("--steps", type=int, default=4000)
     options.add_argument("--check-every", type=int, default=200)
     chosen = options.parse_args()
+    torch.set_num_threads(1)
     torch.manual_seed(1)
-    words = vocabulary.load(os.path.join(chosen.work, "vocabulary.model"))
     model = Model()
-    optimizer = torch.optim.AdamW(
-        [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
-         {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0}],
-        lr=RATE, betas=(0.9, 0.95))
     path = os.path.join(chosen.work, "checkpoint.pt")
-    step = seen = 0
-    if os.path.exists(path):
-        saved = torch.load(path)
+    saved = torch.load(path) if os.path.exists(path) else {"step": 0, "seen": 0}
+    if "model" in saved:
         model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        step, seen = saved["step"], saved["seen"]
-        print(f"going on from step {step}", flush=True)
-    test = {kind: list(batches(documents(words, "held out", 150, True, share)))
-            for kind, share in (("stories", 1.0), ("chats", 0.0))}
-    print(f"{sum(p.numel() for p in model.parameters())} weights, {chosen.steps} steps", flush=True)
-
-    def save():
-        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
-                    "seen": seen}, path + ".new")
-        os.replace(path + ".new", path)
-
-    began = saved_at = time.time()
-    first = seen
-    mean = None
-    for tokens, targets in stream(words, step):
-        if step >= chosen.steps:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = rate(step, chosen.steps)
-        loss, _ = loss_of(model, tokens, targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        seen += tokens.numel()
-        mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
-        if step % 20 == 0:
-            speed = (seen - first) / (time.time() - began)
-            left = (chosen.steps - step) * BATCH_TOKENS / speed / 60
-            print(f"step {step}  loss {mean:.4f}  {seen / 1e6:.2f} M tokens  {speed:.0f}/s  "
-                  f"{left:.0f} min left", flush=True)
-        if step % chosen.check_every == 0 or step == chosen.steps:
-            held = {kind: held_out_loss(model, made) for kind, made in test.items()}
-            line = (f"step {step}  tokens {seen}  training {mean:.4f}  held-out "
-                    + "  ".join(f"{kind} {value:.4f}" for kind, value in held.items()))
-            print(line, flush=True)
-            with open(os.path.join(chosen.work, "curve.txt"), "a", encoding="utf-8") as curve:
-                curve.write(line + "\n")
-        if time.time() - saved_at > 120:
-            save()
-            saved_at = time.time()
-    save()
+        print(f"going on from step {saved['step']}", flush=True)
+    model.share_memory()
+    size = sum(p.numel() for p in model.parameters())
+    gradients = torch.zeros(WORKERS, size + 2).share_memory_()
+    barrier = multiprocessing.Barrier(WORKERS)
+    print(f"{size} weights, {chosen.steps} steps of {WORKERS} times {BATCH_TOKENS} tokens", flush=True)
+    helpers = [multiprocessing.Process(target=work, args=(i, chosen, model, gradients, barrier, saved), daemon=True)
+               for i in range(1, WORKERS)]
+    for helper in helpers:
+        helper.start()
+    work(0, chosen, model, gradients, barrier, saved)
+    for helper in helpers:
+        helper.join()
 
 
 if __name__ == "__main__":
