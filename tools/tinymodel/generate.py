@@ -13,6 +13,7 @@ import grammar
 import stories
 import words
 
+ODD = 0.2  # share of requests that name words which are not in the tables
 HELD_OUT_ONE_IN = 16  # pairs of hero and thing that training never sees together
 
 
@@ -24,8 +25,7 @@ def facts_clash(facts):
     """Whether facts contradict each other; some may be missing."""
     for k, n, adj in (("k", "N", "adj"), ("fk", "F", "fadj")):
         if k in facts and n in facts:
-            gender = words.KINDS[facts[k]].gender
-            name_gender = words.GENDER[facts[n]]
+            gender, name_gender = words.kind(facts[k]).gender, words.gender(facts[n])
             if gender and name_gender != gender:
                 return f"{facts[n]} is no name for {facts[k]}"
             if not gender and name_gender == "n":
@@ -64,11 +64,12 @@ def any_facts(rng, shape, fixed):
 def story(rng, held_out=False, shape=None, fixed=None, must=()):
     """A story: its text, its facts and which of them it tells. `must`: facts that it has to tell."""
     fit = [shape] if shape else [s for s in stories.SHAPES if not fixed or "T" not in fixed
-                                 or (s["things"] and fixed["T"] in s["things"])]
+                                 or (s["things"] and (fixed["T"] in s["things"] or fixed["T"] not in words.THINGS))]
     for _ in range(1000):
         shape = rng.choice(fit)
         facts = any_facts(rng, shape, fixed or {})
-        if shape["things"] and is_held_out(facts["k"], facts["T"]) != held_out:
+        asked = fixed and "T" in fixed and "k" in fixed
+        if shape["things"] and not asked and is_held_out(facts["k"], facts["T"]) != held_out:
             continue
         lines, used = [], set()
         for beat in shape["beats"]:
@@ -92,9 +93,28 @@ def request(rng, held_out=False, asks=chats.ASK, plot=None):
         must.add("N")
     if "N" not in told:
         must.discard("N")
-    made = story(rng, held_out, stories.BY_NAME[name] if name else None, None, must)
+    fixed = odd_facts(rng, must) if not held_out and rng.random() < ODD else None
+    made = story(rng, held_out, stories.BY_NAME[name] if name else None, fixed, must)
     ask = grammar.expand(rng.choice(asks).replace("{x}", x), made["facts"], rng)
     return ask, made, must
+
+
+def odd_facts(rng, must):
+    """Facts of words that are not in the tables of the texts, for a request that names them."""
+
+    def word(table):
+        return rng.choice(table) if rng.random() < 0.5 else words.made_up_word(rng)
+
+    while True:
+        fixed = {}
+        if "k" in must and rng.random() < 0.7:
+            fixed["k"] = word(words.MORE_KINDS)
+        if "T" in must and rng.random() < 0.7:
+            fixed["T"] = word(words.MORE_THINGS)
+        if "N" in must and rng.random() < 0.5:
+            fixed["N"] = words.made_up_word(rng).capitalize()
+        if fixed.get("T", "") != fixed.get("k", "-") and not is_held_out(fixed.get("k"), fixed.get("T")):
+            return fixed
 
 
 def slots(line):

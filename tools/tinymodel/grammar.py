@@ -21,7 +21,7 @@ def article(word):
 
 def pronoun(form, name):
     """he, him, his, himself and He, Him, His, as they fit a name."""
-    row = words.PRONOUNS[words.GENDER[name]]
+    row = words.PRONOUNS[words.gender(name)]
     text = row[("he", "him", "his", "himself").index(form.lower())]
     return text.capitalize() if form[0].isupper() else text
 
@@ -30,10 +30,10 @@ def pronoun(form, name):
 DERIVED = {
     "prep": ("P", lambda p: words.PLACES[p]),
     "Prep": ("P", lambda p: words.PLACES[p].capitalize()),
-    "feat": ("k", lambda k: words.KINDS[k].feature),
-    "ffeat": ("fk", lambda k: words.KINDS[k].feature),
-    "home": ("k", lambda k: words.KINDS[k].home),
-    "fhome": ("fk", lambda k: words.KINDS[k].home),
+    "feat": ("k", lambda k: words.kind(k).feature),
+    "ffeat": ("fk", lambda k: words.kind(k).feature),
+    "home": ("k", lambda k: words.kind(k).home),
+    "fhome": ("fk", lambda k: words.kind(k).home),
 }
 for _form in ("he", "him", "his", "himself", "He", "Him", "His"):
     DERIVED[_form] = ("N", lambda n, form=_form: pronoun(form, n))

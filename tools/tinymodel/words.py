@@ -1,4 +1,5 @@
 """The words that the texts are made of."""
+import zlib
 from collections import namedtuple
 
 Kind = namedtuple("Kind", "group gender feature home")
@@ -13,11 +14,13 @@ _NAMES = {
     "f": """Lily Rosa Mia Clara Nell Ada Ivy Hazel Daisy Ruby Pearl Wren Tilda Greta Olive Maple Poppy
         Juno Freya Elsa Nora Flora Bella Luna Stella Molly Annie Betsy Dora Edith Fern Gwen Hilda Iris
         Josie Kate Lucy Mabel Nina Opal Penny Queenie Sally Tess Una Violet Willa Yara Zoe Amber Bonnie
-        Cora Dilly Emma Heidi Inga Jenny Lotte Marta Nettie Rosie Sophie Tansy Wanda""",
+        Cora Dilly Emma Heidi Inga Jenny Lotte Marta Nettie Rosie Sophie Tansy Wanda
+        Anna Mary Sarah Laura Eva Alice Julia Maria Emily Hannah Grace Lea Nina Sara Susan Linda Helen Jane""",
     "m": """Tom Ben Oscar Felix Hugo Otto Milo Leo Max Jasper Bruno Rufus Barnaby Basil Casper Dexter
         Edgar Finn George Henry Igor Jack Karl Lars Martin Ned Oliver Peter Quentin Ralph Samuel Theo
         Ulf Victor Walter Yuri Alfie Bertie Charlie Digby Ernie Frank Gus Harvey Jonas Kit Louis Monty
-        Noah Percy Robin Simon Toby Wilbur Arlo Boris Cedric Duncan Emil Fergus Gilbert Hector Albert""",
+        Noah Percy Robin Simon Toby Wilbur Arlo Boris Cedric Duncan Emil Fergus Gilbert Hector Albert
+        John David Paul Mark Daniel Michael James Bob Jim Bill Joe Adam Luke Eric Alex Chris Sam Steve""",
     "n": "Bolt Dot Zip Puff Pip Glim Tik Nub Flick Dash Twinkle Wisp Spark Button Pebble Tock",
 }
 GENDER = {name: g for g, text in _NAMES.items() for name in text.split()}
@@ -75,18 +78,62 @@ def _kinds(text, group):
 
 KINDS = {**_kinds(_ANIMALS, "animal"), **_kinds(_PEOPLE, "person"), **_kinds(_MAGIC, "magic")}
 
+
+
+# Words that texts name only when they are asked to, so that whatever is asked for can be told of.
+MORE_KINDS = """dinosaur whale shark octopus dolphin walrus eagle hawk pelican flamingo ostrich turkey rooster chicken rat
+hamster ferret weasel skunk moose buffalo horse bull leopard cheetah panther jaguar hyena gorilla hippo rhino crocodile
+alligator snake iguana gecko salamander worm caterpillar butterfly dragonfly grasshopper firefly wasp scorpion lobster shrimp
+starfish salmon goldfish platypus armadillo anteater sloth lemur reindeer llama alpaca yak bison emu toucan puffin seagull
+pigeon dove raven canary woodpecker vampire zombie monster ogre sorcerer superhero ninja viking cowboy astronaut alien
+detective spy thief judge lawyer dentist engineer scientist programmer student monk soldier captain emperor butler driver
+pilot barber plumber firefighter policeman waiter singer dancer actor magician poet writer athlete nurse butcher hunter
+woodcutter mermaid phoenix computer car bus truck tractor rocket tree flower potato banana tomato cactus sheep fish bird
+man woman child baby mother father brother sister friend hero villain mayor neighbor chef guard""".split()
+MORE_THINGS = [x.strip() for x in """pizza, hamburger, banana, strawberry, chocolate bar, donut, lemon, potato, tomato, bicycle, car, truck, bus, train, plane,
+helicopter, rocket, spaceship, submarine, tractor, motorcycle, skateboard, computer, laptop, phone, camera, radio, television,
+robot, piano, saxophone, sword, shield, helmet, bow, arrow, wand, magic wand, potion, diamond, ruby, emerald, pearl, chest,
+tree, flower, rose, tulip, leaf, stick, stone, rock, brick, sofa, bed, desk, door, window, fork, knife, plate, bottle, glass,
+pan, toothbrush, towel, comb, needle, shirt, dress, skirt, jacket, sweater, belt, tie, sandal, wheel, engine, battery,
+magnet, microscope, globe, newspaper, stamp, envelope, ticket, card, football, racket, trophy, medal, parachute, tent, canoe,
+anchor, fishing rod, hook, cage, nest, bone, dinosaur, teddy bear, snowball, snowflake, rainbow, cloud, moon, star, planet,
+castle, ship, fish, cat, dog, bird, horse, dragon, toy, present, picture, painting, song, poem, secret, dream, garden, house,
+stove, spell, cactus, mug, wheelbarrow, suitcase, wallet, calendar, statue, fountain, tunnel, carpet, sponge, shovel, saw,
+nail, screw, wrench, pump, candy, lollipop, waffle, noodle, onion, pepper, lemon cake, stew, tea bag, sugar cube""".replace("\n", " ").split(",")]
+
+
+def made_up_word(rng):
+    """A word that there is not."""
+    starts = "b c d f g h k l m n p r s t v w z bl br cl dr fl gr pl sn st tr sh ch th gl sp".split()
+    ends = "n m r l b k p t x ng nk sh ck st rk ff zz".split()
+    word = "".join(rng.choice(starts) + rng.choice("aeiou") for _ in range(rng.choice((1, 1, 2))))
+    return word + rng.choice(ends + [""]) if len(word) > 3 else word + rng.choice(ends)
+
+
+def kind(name):
+    """What a kind is like; what is not in the tables has bright eyes and lives in a house."""
+    gender_of = "f" if name in ("woman", "mother", "sister", "mermaid") else "m" if name in (
+        "man", "father", "brother", "policeman", "emperor", "monk") else ""
+    return KINDS.get(name) or Kind("other", gender_of, "bright eyes", "house")
+
+
+def gender(name):
+    """m, f or n; where a name is not in the tables, its letters decide."""
+    return GENDER.get(name) or "mf"[zlib.crc32(name.encode()) % 2]
+
+
 ADJECTIVES = """kind brave shy curious clever cheerful gentle quiet sleepy small young old friendly patient
 lonely merry careful little proud busy dreamy honest playful stubborn thoughtful tiny funny polite hopeful""".split()
 
 # place: the word that stands before it
 _PLACES = {
     "in": "forest village meadow valley town garden orchard field jungle city swamp desert park market "
-          "barnyard library bakery castle canyon",
-    "on": "hill island farm mountain riverbank mountainside moor plain",
-    "at": "harbor crossroads train station",
+          "barnyard library bakery castle canyon cave museum",
+    "on": "hill island farm mountain riverbank mountainside moor beach",
+    "at": "harbor crossroads train station school zoo",
     "by": "river lake sea pond waterfall lighthouse old mill stone bridge brook",
 }
-_PHRASES = ("moor plain", "train station", "old mill", "stone bridge")
+_PHRASES = ("train station", "old mill", "stone bridge")
 PLACES = {}
 for _prep, _text in _PLACES.items():
     for _phrase in _PHRASES:
@@ -110,7 +157,7 @@ CLASHES = {("adj", "old"): {"girl", "boy", "kitten", "puppy", "lamb", "piglet", 
            ("adj", "little"): {"giant", "elephant", "grandmother", "grandfather"},
            ("adj", "tiny"): {"giant", "elephant", "giraffe", "cow", "bear", "lion"}}
 PLACE_CLASHES = {("desert", "green"), ("desert", "snowy"), ("jungle", "snowy"), ("canyon", "cozy"), ("sea", "small"),
-                 ("sea", "little"), ("mountain", "little"), ("mountain", "small"), ("plain", "little"),
+                 ("sea", "little"), ("mountain", "little"), ("mountain", "small"), ("museum", "snowy"), ("museum", "windy"), ("zoo", "hidden"), ("plain", "little"),
                  ("library", "windy"), ("library", "snowy"), ("bakery", "snowy"), ("bakery", "windy"),
                  ("library", "misty"), ("bakery", "misty"), ("bakery", "wide"), ("crossroads", "cozy")}
 
