@@ -113,7 +113,7 @@ def odd_facts(rng, must):
             fixed["T"] = word(words.MORE_THINGS)
         if "N" in must and rng.random() < 0.5:
             fixed["N"] = words.made_up_word(rng).capitalize()
-        if fixed.get("T", "") != fixed.get("k", "-") and not is_held_out(fixed.get("k"), fixed.get("T")):
+        if fixed.get("T", "") != fixed.get("k", "-") and not facts_clash(fixed) and not is_held_out(fixed.get("k"), fixed.get("T")):
             return fixed
 
 
