@@ -41,7 +41,7 @@ def facts_clash(facts):
 
 def any_facts(rng, shape, fixed):
     """Facts of a story, with those that are fixed; `fixed` fits the shape."""
-    while True:
+    for _ in range(10000):
         facts = dict(fixed)
         for key in ("k", "fk"):
             if key not in facts:
@@ -56,9 +56,8 @@ def any_facts(rng, shape, fixed):
             continue
         if facts["k"] == facts.get("T") or facts["fk"] == facts.get("T"):
             continue
-        if shape["name"] == "letter" and "mail carrier" in (facts["k"], facts["fk"]):
-            continue
         return facts
+    raise ValueError(f"no facts go with {fixed}")
 
 
 def story(rng, held_out=False, shape=None, fixed=None, must=()):
@@ -113,7 +112,8 @@ def odd_facts(rng, must):
             fixed["T"] = word(words.MORE_THINGS)
         if "N" in must and rng.random() < 0.5:
             fixed["N"] = words.made_up_word(rng).capitalize()
-        if fixed.get("T", "") != fixed.get("k", "-") and not facts_clash(fixed) and not is_held_out(fixed.get("k"), fixed.get("T")):
+        if (fixed.get("T", "") != fixed.get("k", "-") and not facts_clash(fixed)
+                and not is_held_out(fixed.get("k"), fixed.get("T"))):
             return fixed
 
 

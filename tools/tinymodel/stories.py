@@ -635,7 +635,7 @@ SHAPES = [
     shape("letter", words.SMALL + words.FOOD,
           ["One morning, a letter came for {N}. It was the first letter of {his} life.",
            "One day, the wind brought a letter. On it stood, in wobbly letters, the name {N}.",
-           "On Monday, the mail carrier knocked at the door. \"A letter for {N},\" he said."],
+           "On Monday, there was a knock at the door. A letter had come for {N}."],
           ["\"Dear {N},\" it said, \"please come to me. I need your help. Bring {a T}. Yours, {F}.\"",
            "It was from {F}, {a fadj fk}. \"Come on Friday,\" {fhe} wrote, \"and bring {a T} with you.\"",
            "\"I have a secret,\" wrote {F} the {fk}. \"If you want to know it, come soon, and bring {a T}.\""],
