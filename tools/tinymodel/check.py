@@ -1,6 +1,7 @@
 """Reads texts by the grammar that the training texts were made with, and counts what holds.
 
-    python3 check.py --self-test                        the generator's texts pass, spoilt ones do not
+    python3 check.py --self-test                            the generator's texts pass, spoilt ones do not
+    python3 check.py --chord CHORD --perplexity FILE FILE   of held-out stories: within 1 %
     python3 check.py --chord CHORD -m FILE [--stories N] [--chats N] [--show]
 
 A story passes if it is, from its first sentence to its last, one of the shapes in stories.py, and if
@@ -11,6 +12,7 @@ the thing, the place and whatever else was asked for; the pairs of hero and thin
 were never seen in training.
 """
 import argparse
+import math
 import random
 import re
 import subprocess
@@ -186,9 +188,29 @@ def check_chats(chosen):
     return honoured >= 0.9 * len(asked)
 
 
+def check_perplexity(chosen):
+    """The models' perplexity over whole held-out stories, as chord measures it, and how far they lie
+    from the first one."""
+    rng = random.Random("perplexity")
+    texts = [generate.story(rng, True)["text"] for _ in range(60)]
+    first = None
+    for model in chosen.perplexity:
+        total = count = 0
+        for text in texts:
+            told = subprocess.run([chosen.chord, "perplexity", "-t", "1", "-m", model, "-p", text],
+                                  check=True, capture_output=True).stdout.decode()
+            value, tokens = re.match(r"ppl ([\d.]+) over (\d+) tokens", told).groups()
+            total, count = total + math.log(float(value)) * int(tokens), count + int(tokens)
+        value = math.exp(total / count)
+        first = first or value
+        print(f"perplexity {value:.4f} over {count} tokens, {100 * (value / first - 1):+.2f} %: {model}")
+    return abs(value / first - 1) < 0.01
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--self-test", action="store_true")
+    options.add_argument("--perplexity", nargs="+", metavar="FILE", help="models to compare; nothing else is done")
     options.add_argument("--chord", default="chord")
     options.add_argument("-m", "--model", help="the model; without it chord takes its own")
     options.add_argument("--stories", type=int, default=200)
@@ -198,6 +220,8 @@ def main():
     chosen = options.parse_args()
     if chosen.self_test:
         sys.exit(not self_test())
+    if chosen.perplexity:
+        sys.exit(not check_perplexity(chosen))
     results = []
     if chosen.stories:
         results.append(check_stories(chosen))
