@@ -1,11 +1,11 @@
 """Reads texts by the grammar that the training texts were made with, and counts what holds.
 
-    python3 check.py --self-test                            the generator's texts pass, spoilt ones do not
+    python3 check.py --self-test              the generator's texts pass, spoilt ones do not
     python3 check.py --chord CHORD --perplexity FILE FILE   of held-out stories: within 1 %
     python3 check.py --chord CHORD -m FILE [--stories N] [--chats N] [--show]
 
-A story passes if it is, from its first sentence to its last, one of the shapes in stories.py, and if
-what it says agrees: a or an; he, she or it by the hero's name and by the friend's; the same hero,
+A story passes if it is, from its first sentence to its last, one of the shapes in stories.py, and
+if what it says agrees: a or an; he, she or it by the hero's name and by the friend's; the same hero,
 friend, thing and place all the way; and nothing after the end. A sentence passes if it is some line
 of the grammar and agrees with what was said before. A chat passes if its answer tells of the hero,
 the thing, the place and whatever else was asked for; the pairs of hero and thing that are asked for
@@ -25,8 +25,17 @@ import stories
 import words
 
 PROMPTS = ["Once upon a time"] * 10 + [
-    "Once upon a time, there was a fox", "Long ago", "One day", "There was once", "In a small village", "This is the story of Lily",
-    "Far away", "Once upon a time, a brave mouse", "There once lived a queen", "Tom was"]
+    "Once upon a time, there was a fox",
+    "Long ago",
+    "One day",
+    "There was once",
+    "In a small village",
+    "This is the story of Lily",
+    "Far away",
+    "Once upon a time, a brave mouse",
+    "There once lived a queen",
+    "Tom was",
+]
 LINES = sorted({line for s in stories.SHAPES for beat in s["beats"] for line in beat if line})
 
 
@@ -69,7 +78,7 @@ def read_story(text, facts):
 
 
 def read_sentences(text, facts):
-    """Counts the sentences that pass and all of them; and the facts, and the sentences that fail."""
+    """Sentences that pass, all sentences, the facts, and the sentences that fail."""
     at = passed = total = 0
     bad = []
     while at < len(text):
@@ -79,7 +88,7 @@ def read_sentences(text, facts):
             if found and (best is None or found[0] > best[0]):
                 best = found
         if best:
-            count = len(sentences(text[at:best[0]]))
+            count = len(sentences(text[at : best[0]]))
             passed, total = passed + count, total + count
             at, facts = best
         else:
@@ -102,19 +111,27 @@ def read(text):
 
 # ---- the checker itself
 
+
 def spoil(rng, text):
     """A text with one mistake of the kinds that the checker is for."""
     changes = [
-        (r"\b[Aa]n (?=[aeiou])", "a "), (r"\ba (?=[bcdfgjklmpqrstvw])", "an "),
-        (r"\bhis\b", "her"), (r"\bher\b", "his"), (r"\b[Hh]e\b", "she"), (r"\b[Ss]he\b", "he"), (r"\bits\b", "his"),
-        (rf"\b({'|'.join(words.NAMES)})\b", "Zelda"), (r"\. (?=[A-Z])", " and "), (r"\.$", ". And then"),
+        (r"\b[Aa]n (?=[aeiou])", "a "),
+        (r"\ba (?=[bcdfgjklmpqrstvw])", "an "),
+        (r"\bhis\b", "her"),
+        (r"\bher\b", "his"),
+        (r"\b[Hh]e\b", "she"),
+        (r"\b[Ss]he\b", "he"),
+        (r"\bits\b", "his"),
+        (rf"\b({'|'.join(words.NAMES)})\b", "Zelda"),
+        (r"\. (?=[A-Z])", " and "),
+        (r"\.$", ". And then"),
     ]
     while True:
         pattern, new = rng.choice(changes)
         hits = list(re.finditer(pattern, text))
         if hits:
             hit = rng.choice(hits)
-            return text[:hit.start()] + new + text[hit.end():]
+            return text[: hit.start()] + new + text[hit.end() :]
 
 
 def self_test():
@@ -122,19 +139,39 @@ def self_test():
     made = [generate.story(rng, held_out=i % 2 == 0)["text"] for i in range(400)]
     good = sum(read(text)[2] is not None for text in made)
     caught = sum(read(spoil(rng, text))[2] is None for text in made)
-    print(f"{good} of {len(made)} texts of the generator pass, {caught} of {len(made)} spoilt ones are found")
+    print(
+        f"{good} of {len(made)} texts of the generator pass, "
+        f"{caught} of {len(made)} spoilt ones are found"
+    )
     return good == len(made) and caught == len(made)
 
 
 # ---- chord
 
+
 def chord_run(chosen, prompt, seed, special):
-    command = [chosen.chord, "run", "-q", "-t", "1", "-n", "480", "--temp", str(chosen.temp), "--seed", str(seed), "-p", prompt]
+    command = [
+        chosen.chord,
+        "run",
+        "-q",
+        "-t",
+        "1",
+        "-n",
+        "480",
+        "--temp",
+        str(chosen.temp),
+        "--seed",
+        str(seed),
+        "-p",
+        prompt,
+    ]
     if chosen.model:
         command += ["-m", chosen.model]
     if special:
         command.append("--special")
-    return subprocess.run(command, check=True, capture_output=True).stdout.decode("utf-8", "replace")
+    return subprocess.run(command, check=True, capture_output=True).stdout.decode(
+        "utf-8", "replace"
+    )
 
 
 def check_stories(chosen):
@@ -153,7 +190,10 @@ def check_stories(chosen):
             for sentence in bad:
                 print(f"    fails: {sentence}")
     print(f"sentences: {passed} of {total} pass ({100 * passed / total:.1f} %)")
-    print(f"stories: {whole} of {len(texts)} pass ({100 * whole / len(texts):.1f} %); {len(set(texts))} are different")
+    print(
+        f"stories: {whole} of {len(texts)} pass ({100 * whole / len(texts):.1f} %); "
+        f"{len(set(texts))} are different"
+    )
     return passed >= 0.95 * total and whole >= 0.9 * len(texts)
 
 
@@ -183,34 +223,47 @@ def check_chats(chosen):
                 print(f"    fails: {sentence}")
             for key in missing:
                 print(f"    asked for {made['facts'][key]}, got {facts.get(key)}")
-    print(f"chats: {honoured} of {len(asked)} requests are honoured ({100 * honoured / len(asked):.1f} %), "
-          f"{whole} answers are whole stories")
+    print(
+        f"chats: {honoured} of {len(asked)} requests are honoured "
+        f"({100 * honoured / len(asked):.1f} %), "
+        f"{whole} answers are whole stories"
+    )
     return honoured >= 0.9 * len(asked)
 
 
 def check_perplexity(chosen):
-    """The models' perplexity over whole held-out stories, as chord measures it, and how far they lie
-    from the first one."""
+    """The models' perplexity over whole held-out stories, as chord measures it, and how far they
+    lie from the first one."""
     rng = random.Random("perplexity")
     texts = [generate.story(rng, True)["text"] for _ in range(60)]
     first = None
     for model in chosen.perplexity:
         total = count = 0
         for text in texts:
-            told = subprocess.run([chosen.chord, "perplexity", "-t", "1", "-m", model, "-p", text],
-                                  check=True, capture_output=True).stdout.decode()
+            told = subprocess.run(
+                [chosen.chord, "perplexity", "-t", "1", "-m", model, "-p", text],
+                check=True,
+                capture_output=True,
+            ).stdout.decode()
             value, tokens = re.match(r"ppl ([\d.]+) over (\d+) tokens", told).groups()
             total, count = total + math.log(float(value)) * int(tokens), count + int(tokens)
         value = math.exp(total / count)
         first = first or value
-        print(f"perplexity {value:.4f} over {count} tokens, {100 * (value / first - 1):+.2f} %: {model}")
+        print(
+            f"perplexity {value:.4f} over {count} tokens, "
+            f"{100 * (value / first - 1):+.2f} %: {model}"
+        )
     return abs(value / first - 1) < 0.01
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     options.add_argument("--self-test", action="store_true")
-    options.add_argument("--perplexity", nargs="+", metavar="FILE", help="models to compare; nothing else is done")
+    options.add_argument(
+        "--perplexity", nargs="+", metavar="FILE", help="models to compare; nothing else is done"
+    )
     options.add_argument("--chord", default="chord")
     options.add_argument("-m", "--model", help="the model; without it chord takes its own")
     options.add_argument("--stories", type=int, default=200)

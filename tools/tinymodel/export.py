@@ -23,14 +23,16 @@ import model as llama
 import vocabulary
 
 ALIGNMENT = 32
-F32, Q8_0 = 0, 8                          # tensor types
+F32, Q8_0 = 0, 8  # tensor types
 U32, I32, FLOAT, BOOL, TEXT, ARRAY = 4, 5, 6, 7, 8, 9  # value types
-NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6            # token types
+NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6  # token types
 
 # ChatML, as the chats were written for training.
-TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
-            "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
-            "{% endif %}")
+TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+    "'<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+    "{% endif %}"
+)
 
 
 def text_bytes(text):
@@ -47,8 +49,11 @@ def value_bytes(kind, value):
 def entry(key, kind, value):
     head = text_bytes(key)
     if isinstance(value, list):
-        return (head + struct.pack("<IIQ", ARRAY, kind, len(value))
-                + b"".join(value_bytes(kind, v) for v in value))
+        return (
+            head
+            + struct.pack("<IIQ", ARRAY, kind, len(value))
+            + b"".join(value_bytes(kind, v) for v in value)
+        )
     return head + struct.pack("<I", kind) + value_bytes(kind, value)
 
 
@@ -73,8 +78,10 @@ def tensors(state):
     yield "token_embd.weight", get("embedding.weight")
     for i in range(llama.LAYERS):
         here, there = f"layers.{i}.", f"blk.{i}."
-        q, k, v = np.split(get(here + "qkv.weight"),
-                           [llama.HEADS * llama.HEAD, (llama.HEADS + llama.KV_HEADS) * llama.HEAD])
+        q, k, v = np.split(
+            get(here + "qkv.weight"),
+            [llama.HEADS * llama.HEAD, (llama.HEADS + llama.KV_HEADS) * llama.HEAD],
+        )
         gate, up = np.split(get(here + "gate_up.weight"), 2)
         yield there + "attn_norm.weight", get(here + "attention_norm.weight")
         yield there + "attn_q.weight", interleave(q, llama.HEADS)
@@ -90,12 +97,24 @@ def tensors(state):
 
 def metadata(words, file_type):
     pieces = range(words.vocab_size())
-    kinds = [CONTROL if words.is_control(i) else UNKNOWN if words.is_unknown(i)
-             else BYTE if words.is_byte(i) else NORMAL for i in pieces]
+    kinds = [
+        CONTROL
+        if words.is_control(i)
+        else UNKNOWN
+        if words.is_unknown(i)
+        else BYTE
+        if words.is_byte(i)
+        else NORMAL
+        for i in pieces
+    ]
     return [
         ("general.architecture", TEXT, "llama"),
         ("general.name", TEXT, "chord tiny"),
-        ("general.description", TEXT, "Tells short stories. Trained on made-up texts; see tools/tinymodel."),
+        (
+            "general.description",
+            TEXT,
+            "Tells short stories. Trained on made-up texts; see tools/tinymodel.",
+        ),
         ("general.license", TEXT, "mit"),
         ("general.alignment", U32, ALIGNMENT),
         ("general.quantization_version", U32, 2),
@@ -160,13 +179,26 @@ def compare(state, words, path, chord):
     worst = 0
     for _ in range(8):
         tokens, _ = vocabulary.encode(words, generate.document(rng, True))
-        tokens = tokens[:llama.CONTEXT]
+        tokens = tokens[: llama.CONTEXT]
         with torch.no_grad():
             wanted = model(torch.tensor([tokens]))[0].numpy()
         with tempfile.TemporaryDirectory() as folder:
             out = os.path.join(folder, "logits")
-            subprocess.run([chord, "logits", "-m", path, "--kv", "f32", "--tokens",
-                            ",".join(map(str, tokens)), "-o", out], check=True)
+            subprocess.run(
+                [
+                    chord,
+                    "logits",
+                    "-m",
+                    path,
+                    "--kv",
+                    "f32",
+                    "--tokens",
+                    ",".join(map(str, tokens)),
+                    "-o",
+                    out,
+                ],
+                check=True,
+            )
             got = np.fromfile(out, "<f4").reshape(wanted.shape)
         worst = max(worst, np.abs(got - wanted).max() / np.abs(wanted).max())
     print(f"largest difference from PyTorch: {worst:.2e} of the largest logit")
@@ -174,7 +206,9 @@ def compare(state, words, path, chord):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     options.add_argument("work")
     options.add_argument("file")
     options.add_argument("--type", choices=("q8_0", "f32"), default="q8_0")

@@ -50,9 +50,17 @@ def any_facts(rng, shape, fixed):
         for key in words.TABLES:
             if key not in facts and not (key == "T" and not shape["things"]):
                 facts[key] = rng.choice(shape["things"] if key == "T" else words.TABLES[key])
-        if facts_clash(facts) or facts["k"] == facts["fk"] or facts["h"] in (facts["k"], facts["fk"]):
+        if (
+            facts_clash(facts)
+            or facts["k"] == facts["fk"]
+            or facts["h"] in (facts["k"], facts["fk"])
+        ):
             continue
-        if facts.get("T") == facts["U"] or facts["hab"] == facts["hab2"] or facts["col"] == facts["col2"]:
+        if (
+            facts.get("T") == facts["U"]
+            or facts["hab"] == facts["hab2"]
+            or facts["col"] == facts["col2"]
+        ):
             continue
         if facts["k"] == facts.get("T") or facts["fk"] == facts.get("T"):
             continue
@@ -61,9 +69,18 @@ def any_facts(rng, shape, fixed):
 
 
 def story(rng, held_out=False, shape=None, fixed=None, must=()):
-    """A story: its text, its facts and which of them it tells. `must`: facts that it has to tell."""
-    fit = [shape] if shape else [s for s in stories.SHAPES if not fixed or "T" not in fixed
-                                 or (s["things"] and (fixed["T"] in s["things"] or fixed["T"] not in words.THINGS))]
+    """A story: its text, its facts and which of them it tells, among them all of `must`."""
+    fit = (
+        [shape]
+        if shape
+        else [
+            s
+            for s in stories.SHAPES
+            if not fixed
+            or "T" not in fixed
+            or (s["things"] and (fixed["T"] in s["things"] or fixed["T"] not in words.THINGS))
+        ]
+    )
     for _ in range(1000):
         shape = rng.choice(fit)
         facts = any_facts(rng, shape, fixed or {})
@@ -112,8 +129,11 @@ def odd_facts(rng, must):
             fixed["T"] = word(words.MORE_THINGS)
         if "N" in must and rng.random() < 0.5:
             fixed["N"] = words.made_up_word(rng).capitalize()
-        if (fixed.get("T", "") != fixed.get("k", "-") and not facts_clash(fixed)
-                and not is_held_out(fixed.get("k"), fixed.get("T"))):
+        if (
+            fixed.get("T", "") != fixed.get("k", "-")
+            and not facts_clash(fixed)
+            and not is_held_out(fixed.get("k"), fixed.get("T"))
+        ):
             return fixed
 
 
@@ -139,8 +159,10 @@ def follow_up(rng, made):
     if not fit:
         return None
     _, questions, answers = rng.choice(fit)
-    return (grammar.expand(rng.choice(questions), made["facts"], rng),
-            grammar.expand(rng.choice(answers), made["facts"], rng))
+    return (
+        grammar.expand(rng.choice(questions), made["facts"], rng),
+        grammar.expand(rng.choice(answers), made["facts"], rng),
+    )
 
 
 def chat(rng, held_out=False):
@@ -160,7 +182,10 @@ def chat(rng, held_out=False):
                 continue
         if dice < 0.45:
             questions, answers = rng.choice(chats.TALK)
-            turns += [("user", grammar.expand(rng.choice(questions), {}, rng)), ("assistant", rng.choice(answers))]
+            turns += [
+                ("user", grammar.expand(rng.choice(questions), {}, rng)),
+                ("assistant", rng.choice(answers)),
+            ]
             if not made and not want and rng.random() < 0.7:
                 want = 1
             continue
@@ -175,7 +200,9 @@ def chat(rng, held_out=False):
             made = story(rng, held_out, None, keep)
             ask = grammar.expand(rng.choice(chats.ASK_SAME_HERO), made["facts"], rng)
         else:
-            ask, made, _ = request(rng, held_out, chats.ASK_NEXT if made and rng.random() < 0.7 else chats.ASK)
+            ask, made, _ = request(
+                rng, held_out, chats.ASK_NEXT if made and rng.random() < 0.7 else chats.ASK
+            )
         turns += [("user", ask), ("assistant", made["text"])]
     return turns if turns[-1][0] == "assistant" else chat(rng, held_out)
 
@@ -191,7 +218,9 @@ def show(turns):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     options.add_argument("--count", type=int, default=10)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--held-out", action="store_true")

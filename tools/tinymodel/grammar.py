@@ -76,7 +76,7 @@ def parse(line):
                 text = ""
             elif line[at] == "{":
                 end = line.index("}", at)
-                out += [text, ("slot", line[at + 1:end])]
+                out += [text, ("slot", line[at + 1 : end])]
                 text = ""
                 at = end + 1
             else:
@@ -135,7 +135,7 @@ def pattern(line):
                 parts = []
                 for word in node[1].split():
                     groups.append(word)
-                    words_pattern = ("[Aa]n?" if word in ("a", "A") else slot_pattern(word))
+                    words_pattern = "[Aa]n?" if word in ("a", "A") else slot_pattern(word)
                     parts.append("(" + words_pattern + ")")
                 out += " ".join(parts)
         return out

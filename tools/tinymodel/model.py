@@ -18,12 +18,14 @@ TOKENS = 2048
 
 
 class NormFunction(torch.autograd.Function):
-    """x / sqrt(mean(x * x) + epsilon) * weight over the last dimension, with fewer passes over memory
-    than PyTorch's own derivative takes."""
+    """x / sqrt(mean(x * x) + epsilon) * weight over the last dimension, with fewer passes over
+    memory than PyTorch's own derivative takes."""
 
     @staticmethod
     def forward(ctx, x, weight):
-        scale = torch.rsqrt(torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_() / WIDTH + EPSILON)
+        scale = torch.rsqrt(
+            torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_() / WIDTH + EPSILON
+        )
         unit = x * scale
         ctx.save_for_backward(unit, scale, weight)
         return unit * weight
@@ -77,7 +79,9 @@ class Layer(nn.Module):
         v = v.permute(0, 2, 1, 3).reshape(rows * KV_HEADS, length, HEAD)
         scores = torch.baddbmm(mask, q * (1 / math.sqrt(HEAD)), k)
         mixed = torch.bmm(F.softmax(scores, -1), v)
-        mixed = mixed.view(rows, HEADS, length, HEAD).permute(0, 2, 1, 3).reshape(rows, length, WIDTH)
+        mixed = (
+            mixed.view(rows, HEADS, length, HEAD).permute(0, 2, 1, 3).reshape(rows, length, WIDTH)
+        )
         x = x + self.out(mixed)
         gate, up = self.gate_up(self.ffn_norm(x)).split(FFN, -1)
         return x + self.down(F.silu(gate.float()) * up.float())

@@ -47,8 +47,8 @@ def batches(docs):
         tokens = np.zeros((len(take), length), np.int64)
         targets = np.full((len(take), length), -1, np.int64)
         for i, (ids, wanted) in enumerate(take):
-            tokens[i, :len(ids)] = ids
-            targets[i, :len(ids)] = np.where(wanted, ids, -1)
+            tokens[i, : len(ids)] = ids
+            targets[i, : len(ids)] = np.where(wanted, ids, -1)
         yield torch.from_numpy(tokens[:, :-1].copy()), torch.from_numpy(targets[:, 1:].copy())
 
 
@@ -82,14 +82,14 @@ def held_out_loss(model, made):
 
 
 def rate(step, steps):
-    """Up, level, and for the last part straight down, so that the end can be put off or brought forward."""
+    """Up, level, and for the last part straight down: the end can be moved while it is level."""
     up, down = (step + 1) / WARM_UP, (steps - step) / (DOWN * steps)
     return RATE * min(1, up, max(0.01, down))
 
 
 def work(me, chosen, model, gradients, barrier, saved):
-    """One of the processes that train. They meet twice a step: each leaves its gradients in its row of
-    a shared table; then the first one applies the mean of them to the shared weights."""
+    """One of the processes that train. They meet twice a step: each leaves its gradients in its
+    row of a shared table; then the first one applies the mean of them to the shared weights."""
     torch.set_num_threads(1)
     words = vocabulary.load(os.path.join(chosen.work, "vocabulary.model"))
     lead = Lead(chosen, model, words, saved) if me == 0 else None
@@ -105,7 +105,7 @@ def work(me, chosen, model, gradients, barrier, saved):
         loss.backward()
         at = 0
         for p in parameters:
-            mine[at:at + p.numel()] = p.grad.view(-1)
+            mine[at : at + p.numel()] = p.grad.view(-1)
             at += p.numel()
         mine[-2], mine[-1] = loss.item(), tokens.numel()
         barrier.wait()
@@ -122,27 +122,40 @@ class Lead:
     def __init__(self, chosen, model, words, saved):
         self.chosen, self.model = chosen, model
         self.optimizer = torch.optim.AdamW(
-            [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
-             {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0}],
-            lr=RATE, betas=(0.9, 0.98))
+            [
+                {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
+                {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0},
+            ],
+            lr=RATE,
+            betas=(0.9, 0.98),
+        )
         if "optimizer" in saved:
             self.optimizer.load_state_dict(saved["optimizer"])
-        self.test = {kind: list(batches(documents(words, "held out", 150, True, share)))
-                     for kind, share in (("stories", 1.0), ("chats", 0.0))}
+        self.test = {
+            kind: list(batches(documents(words, "held out", 150, True, share)))
+            for kind, share in (("stories", 1.0), ("chats", 0.0))
+        }
         self.seen, self.first, self.mean = saved["seen"], saved["seen"], None
         self.began = self.saved_at = time.time()
 
     def save(self, step):
         path = os.path.join(self.chosen.work, "checkpoint.pt")
-        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": step,
-                    "seen": self.seen}, path + ".new")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": step,
+                "seen": self.seen,
+            },
+            path + ".new",
+        )
         os.replace(path + ".new", path)
         self.saved_at = time.time()
 
     def apply(self, step, gradients):
         mean, at = gradients.mean(0), 0
         for p in self.model.parameters():
-            p.grad = mean[at:at + p.numel()].view_as(p)
+            p.grad = mean[at : at + p.numel()].view_as(p)
             at += p.numel()
         for group in self.optimizer.param_groups:
             group["lr"] = rate(step, self.chosen.steps)
@@ -160,12 +173,18 @@ class Lead:
         if step % 20 == 0:
             speed = (self.seen - self.first) / (time.time() - self.began)
             left = (steps - step) * WORKERS * BATCH_TOKENS / speed / 60
-            print(f"step {step}  loss {self.mean:.4f}  {self.seen / 1e6:.2f} M tokens  {speed:.0f}/s  "
-                  f"{left:.0f} min left", flush=True)
+            print(
+                f"step {step}  loss {self.mean:.4f}  {self.seen / 1e6:.2f} M tokens  "
+                f"{speed:.0f}/s  "
+                f"{left:.0f} min left",
+                flush=True,
+            )
         if step % self.chosen.check_every == 0 or step == steps:
             held = {kind: held_out_loss(self.model, made) for kind, made in self.test.items()}
-            line = (f"step {step}  tokens {self.seen}  training {self.mean:.4f}  held-out "
-                    + "  ".join(f"{kind} {value:.4f}" for kind, value in held.items()))
+            line = (
+                f"step {step}  tokens {self.seen}  training {self.mean:.4f}  held-out "
+                + "  ".join(f"{kind} {value:.4f}" for kind, value in held.items())
+            )
             print(line, flush=True)
             with open(os.path.join(self.chosen.work, "curve.txt"), "a", encoding="utf-8") as curve:
                 curve.write(line + "\n")
@@ -174,7 +193,9 @@ class Lead:
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     options.add_argument("work")
     options.add_argument("--steps", type=int, default=4000)
     options.add_argument("--check-every", type=int, default=200)
@@ -191,9 +212,15 @@ def main():
     size = sum(p.numel() for p in model.parameters())
     gradients = torch.zeros(WORKERS, size + 2).share_memory_()
     barrier = multiprocessing.Barrier(WORKERS)
-    print(f"{size} weights, {chosen.steps} steps of {WORKERS} times {BATCH_TOKENS} tokens", flush=True)
-    helpers = [multiprocessing.Process(target=work, args=(i, chosen, model, gradients, barrier, saved), daemon=True)
-               for i in range(1, WORKERS)]
+    print(
+        f"{size} weights, {chosen.steps} steps of {WORKERS} times {BATCH_TOKENS} tokens", flush=True
+    )
+    helpers = [
+        multiprocessing.Process(
+            target=work, args=(i, chosen, model, gradients, barrier, saved), daemon=True
+        )
+        for i in range(1, WORKERS)
+    ]
     for helper in helpers:
         helper.start()
     work(0, chosen, model, gradients, barrier, saved)

@@ -24,11 +24,24 @@ def train(path):
                 yield text
 
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=lines(), model_prefix=os.path.splitext(path)[0], model_type="bpe",
-        vocab_size=TOKENS, byte_fallback=True, character_coverage=1.0, num_threads=2,
-        normalization_rule_name="identity", add_dummy_prefix=True, remove_extra_whitespaces=False,
-        split_digits=True, control_symbols=["<|im_start|>", "<|im_end|>"],
-        unk_id=0, bos_id=BOS, eos_id=EOS, pad_id=-1, minloglevel=1)
+        sentence_iterator=lines(),
+        model_prefix=os.path.splitext(path)[0],
+        model_type="bpe",
+        vocab_size=TOKENS,
+        byte_fallback=True,
+        character_coverage=1.0,
+        num_threads=2,
+        normalization_rule_name="identity",
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        control_symbols=["<|im_start|>", "<|im_end|>"],
+        unk_id=0,
+        bos_id=BOS,
+        eos_id=EOS,
+        pad_id=-1,
+        minloglevel=1,
+    )
 
 
 def load(path):
@@ -38,8 +51,8 @@ def load(path):
 def encode(vocabulary, turns, spaced=False):
     """Tokens of a document, and which of them the model has to foretell.
 
-    A chat is ChatML. After a control token a space mark is put in front of the text, as SentencePiece
-    has it for the beginning of every text. `spaced`: what the user and the system say begins with a
+    A chat is ChatML. After a control token a space mark is put in front of the text, as
+    SentencePiece has it for the beginning of every text. `spaced`: what the user and the system say begins with a
     space, as it does in programs that tokenize it by itself.
     """
     if turns[0][0] == "text":
@@ -50,8 +63,8 @@ def encode(vocabulary, turns, spaced=False):
         answer = role == "assistant"
         head = vocabulary.encode(role + "\n")
         body = vocabulary.encode(role + "\n" + (" " if spaced and not answer else "") + text)
-        assert body[:len(head)] == head
-        body = body[len(head):]
+        assert body[: len(head)] == head
+        body = body[len(head) :]
         tail = vocabulary.encode("\n")
         tokens += [START] + head + body + [END] + tail
         wanted += [0] * (1 + len(head)) + [int(answer)] * (len(body) + 1) + [0] * len(tail)

@@ -79,7 +79,6 @@ def _kinds(text, group):
 KINDS = {**_kinds(_ANIMALS, "animal"), **_kinds(_PEOPLE, "person"), **_kinds(_MAGIC, "magic")}
 
 
-
 # Words that texts name only when they are asked to, so that whatever is asked for can be told of.
 MORE_KINDS = """dinosaur whale shark octopus dolphin walrus eagle hawk pelican flamingo ostrich turkey rooster chicken rat
 hamster ferret weasel skunk moose buffalo horse bull leopard cheetah panther jaguar hyena gorilla hippo rhino crocodile
@@ -90,7 +89,9 @@ detective spy thief judge lawyer dentist engineer scientist programmer student m
 pilot barber plumber firefighter policeman waiter singer dancer actor magician poet writer athlete nurse butcher hunter
 woodcutter mermaid phoenix computer car bus truck tractor rocket tree flower potato banana tomato cactus sheep fish bird
 man woman child baby mother father brother sister friend hero villain mayor neighbor chef guard""".split()
-MORE_THINGS = [x.strip() for x in """pizza, hamburger, banana, strawberry, chocolate bar, donut, lemon, potato, tomato, bicycle, car, truck, bus, train, plane,
+MORE_THINGS = [
+    x.strip()
+    for x in """pizza, hamburger, banana, strawberry, chocolate bar, donut, lemon, potato, tomato, bicycle, car, truck, bus, train, plane,
 helicopter, rocket, spaceship, submarine, tractor, motorcycle, skateboard, computer, laptop, phone, camera, radio, television,
 robot, piano, saxophone, sword, shield, helmet, bow, arrow, wand, magic wand, potion, diamond, ruby, emerald, pearl, chest,
 tree, flower, rose, tulip, leaf, stick, stone, rock, brick, sofa, bed, desk, door, window, fork, knife, plate, bottle, glass,
@@ -99,12 +100,19 @@ magnet, microscope, globe, newspaper, stamp, envelope, ticket, card, football, r
 anchor, fishing rod, hook, cage, nest, bone, dinosaur, teddy bear, snowball, snowflake, rainbow, cloud, moon, star, planet,
 castle, ship, fish, cat, dog, bird, horse, dragon, toy, present, picture, painting, song, poem, secret, dream, garden, house,
 stove, spell, cactus, mug, wheelbarrow, suitcase, wallet, calendar, statue, fountain, tunnel, carpet, sponge, shovel, saw,
-nail, screw, wrench, pump, candy, lollipop, waffle, noodle, onion, pepper, lemon cake, stew, tea bag, sugar cube""".replace("\n", " ").split(",")]
+nail, screw, wrench, pump, candy, lollipop, waffle, noodle, onion, pepper, lemon cake, stew, tea bag, sugar cube""".replace(
+        "\n", " "
+    ).split(
+        ","
+    )
+]
 
 
 def made_up_word(rng):
     """A word that there is not."""
-    starts = "b c d f g h k l m n p r s t v w z bl br cl dr fl gr pl sn st tr sh ch th gl sp".split()
+    starts = (
+        "b c d f g h k l m n p r s t v w z bl br cl dr fl gr pl sn st tr sh ch th gl sp".split()
+    )
     ends = "n m r l b k p t x ng nk sh ck st rk ff zz".split()
     word = "".join(rng.choice(starts) + rng.choice("aeiou") for _ in range(rng.choice((1, 1, 2))))
     return word + rng.choice(ends + [""]) if len(word) > 3 else word + rng.choice(ends)
@@ -112,8 +120,13 @@ def made_up_word(rng):
 
 def kind(name):
     """What a kind is like; what is not in the tables has bright eyes and lives in a house."""
-    gender_of = "f" if name in ("woman", "mother", "sister", "mermaid") else "m" if name in (
-        "man", "father", "brother", "policeman", "emperor", "monk") else ""
+    gender_of = (
+        "f"
+        if name in ("woman", "mother", "sister", "mermaid")
+        else "m"
+        if name in ("man", "father", "brother", "policeman", "emperor", "monk")
+        else ""
+    )
     return KINDS.get(name) or Kind("other", gender_of, "bright eyes", "house")
 
 
@@ -128,7 +141,7 @@ lonely merry careful little proud busy dreamy honest playful stubborn thoughtful
 # place: the word that stands before it
 _PLACES = {
     "in": "forest village meadow valley town garden orchard field jungle city swamp desert park market "
-          "barnyard library bakery castle canyon cave museum",
+    "barnyard library bakery castle canyon cave museum",
     "on": "hill island farm mountain riverbank mountainside moor beach",
     "at": "harbor crossroads train station school zoo",
     "by": "river lake sea pond waterfall lighthouse old mill stone bridge brook",
@@ -151,60 +164,132 @@ def _list(text):
 
 
 # What does not go together.
-CLASHES = {("adj", "old"): {"girl", "boy", "kitten", "puppy", "lamb", "piglet", "prince", "princess", "teddy bear"},
-           ("adj", "young"): {"grandmother", "grandfather"},
-           ("adj", "small"): {"giant", "elephant", "giraffe"},
-           ("adj", "little"): {"giant", "elephant", "grandmother", "grandfather"},
-           ("adj", "tiny"): {"giant", "elephant", "giraffe", "cow", "bear", "lion"}}
-PLACE_CLASHES = {("desert", "green"), ("desert", "snowy"), ("jungle", "snowy"), ("canyon", "cozy"), ("sea", "small"),
-                 ("sea", "little"), ("mountain", "little"), ("mountain", "small"), ("museum", "snowy"), ("museum", "windy"), ("zoo", "hidden"), ("plain", "little"),
-                 ("library", "windy"), ("library", "snowy"), ("bakery", "snowy"), ("bakery", "windy"),
-                 ("library", "misty"), ("bakery", "misty"), ("bakery", "wide"), ("crossroads", "cozy")}
+CLASHES = {
+    ("adj", "old"): {
+        "girl",
+        "boy",
+        "kitten",
+        "puppy",
+        "lamb",
+        "piglet",
+        "prince",
+        "princess",
+        "teddy bear",
+    },
+    ("adj", "young"): {"grandmother", "grandfather"},
+    ("adj", "small"): {"giant", "elephant", "giraffe"},
+    ("adj", "little"): {"giant", "elephant", "grandmother", "grandfather"},
+    ("adj", "tiny"): {"giant", "elephant", "giraffe", "cow", "bear", "lion"},
+}
+PLACE_CLASHES = {
+    ("desert", "green"),
+    ("desert", "snowy"),
+    ("jungle", "snowy"),
+    ("canyon", "cozy"),
+    ("sea", "small"),
+    ("sea", "little"),
+    ("mountain", "little"),
+    ("mountain", "small"),
+    ("museum", "snowy"),
+    ("museum", "windy"),
+    ("zoo", "hidden"),
+    ("plain", "little"),
+    ("library", "windy"),
+    ("library", "snowy"),
+    ("bakery", "snowy"),
+    ("bakery", "windy"),
+    ("library", "misty"),
+    ("bakery", "misty"),
+    ("bakery", "wide"),
+    ("crossroads", "cozy"),
+}
 
 # Things by what can be done with them.
-SMALL = _list("""hat, scarf, coat, mitten, boot, shoe, button, key, bell, ball, book, map, letter, lamp, umbrella,
+SMALL = _list(
+    """hat, scarf, coat, mitten, boot, shoe, button, key, bell, ball, book, map, letter, lamp, umbrella,
 basket, bucket, spoon, cup, kettle, blanket, pillow, quilt, ribbon, ring, necklace, crown, coin, shell, marble,
 feather, doll, puppet, toy boat, wagon, sled, brush, broom, compass, telescope, mirror, clock, watch, music box,
 paintbrush, pencil, purse, bag, backpack, apron, glove, sock, cloak, cape, kite, drum, flute, whistle, fiddle,
-candle, rope, box, vase, bowl, fan, flag, bracelet, notebook, thimble, balloon, spinning top, jar, pipe, hammer""")
-FOOD = _list("""cake, pie, cookie, apple, orange, pear, pancake, loaf of bread, jar of honey, jar of jam,
+candle, rope, box, vase, bowl, fan, flag, bracelet, notebook, thimble, balloon, spinning top, jar, pipe, hammer"""
+)
+FOOD = _list(
+    """cake, pie, cookie, apple, orange, pear, pancake, loaf of bread, jar of honey, jar of jam,
 pot of soup, bowl of porridge, piece of cheese, bag of nuts, basket of berries, carrot, pumpkin, melon, plum,
-peach, muffin, egg, sandwich, bun, turnip""")
-MUSIC = _list("""flute, drum, fiddle, harp, horn, whistle, trumpet, banjo, accordion, guitar, tambourine, violin""")
-BUILD = _list("""boat, kite, tree house, bridge, raft, cart, birdhouse, swing, bench, sled, tower, windmill, wagon,
-chair, table, lantern, fence, ladder, clock, snow fort, oven, well, flying machine, puppet stage""")
-BREAKABLE = _list("""book, lamp, umbrella, basket, cup, doll, puppet, toy boat, wagon, sled, brush, broom, compass,
+peach, muffin, egg, sandwich, bun, turnip"""
+)
+MUSIC = _list(
+    """flute, drum, fiddle, harp, horn, whistle, trumpet, banjo, accordion, guitar, tambourine, violin"""
+)
+BUILD = _list(
+    """boat, kite, tree house, bridge, raft, cart, birdhouse, swing, bench, sled, tower, windmill, wagon,
+chair, table, lantern, fence, ladder, clock, snow fort, oven, well, flying machine, puppet stage"""
+)
+BREAKABLE = _list(
+    """book, lamp, umbrella, basket, cup, doll, puppet, toy boat, wagon, sled, brush, broom, compass,
 telescope, mirror, clock, watch, music box, paintbrush, kite, drum, flute, whistle, fiddle, box, vase, bowl, fan, necklace,
-bracelet, spinning top, jar, pipe, crown, bucket, kettle""")
-SEWN = _list("""hat, scarf, coat, mitten, doll, puppet, pillow, quilt, blanket, ribbon, purse, bag, backpack, apron, glove,
-sock, cloak, cape, kite, flag, bracelet, necklace, fan""")
-RESCUE = _list("rope, ladder, scarf, blanket, broom, umbrella, ribbon, kite, sled, basket, cloak, wagon, net, pole")
+bracelet, spinning top, jar, pipe, crown, bucket, kettle"""
+)
+SEWN = _list(
+    """hat, scarf, coat, mitten, doll, puppet, pillow, quilt, blanket, ribbon, purse, bag, backpack, apron, glove,
+sock, cloak, cape, kite, flag, bracelet, necklace, fan"""
+)
+RESCUE = _list(
+    "rope, ladder, scarf, blanket, broom, umbrella, ribbon, kite, sled, basket, cloak, wagon, net, pole"
+)
 THINGS = sorted(set(SMALL + FOOD + MUSIC + BUILD + RESCUE))
 
-SPOTS = _list("""under the old bridge, behind the barn, under a pile of leaves, beside the well, on the windowsill,
+SPOTS = _list(
+    """under the old bridge, behind the barn, under a pile of leaves, beside the well, on the windowsill,
 in a hollow log, under a big mushroom, behind the garden gate, in a bird's nest, on top of the fence, under the bed,
 at the edge of the pond, between two stones, in the tall grass, behind the waterfall, under the apple tree,
 beside the mill wheel, on the lowest branch of an oak, in an empty barrel, behind the curtain, under the kitchen table,
 next to the beehive, in the wheelbarrow, at the bottom of the stairs, on the roof of the shed, among the roses,
-beneath the porch, inside an old boot, at the foot of the hill, behind the bakery, in a bed of moss, under a wooden bench""")
-HABITS = _list("""count the stars, watch the clouds, hum little songs, tell jokes, drink warm tea, sit by the window and dream,
+beneath the porch, inside an old boot, at the foot of the hill, behind the bakery, in a bed of moss, under a wooden bench"""
+)
+HABITS = _list(
+    """count the stars, watch the clouds, hum little songs, tell jokes, drink warm tea, sit by the window and dream,
 nap in the sun, collect smooth stones, dance in the rain, draw pictures in the sand, listen to old stories,
 feed the birds, whistle old tunes, read by candlelight, look for shiny things, play hide and seek, grow sunflowers,
 make up rhymes, jump over puddles, bake small cakes, write long letters, paint tiny pictures, sing to the moon,
 ask questions, give names to the trees, follow the river, chase falling leaves, mend broken toys, sleep late,
-take long walks, smell the flowers, wave to the boats""")
-FEARS = _list("""the dark, thunder, deep water, high places, loud noises, the wind, strange shadows, the old well,
-the tall trees, being alone, the long bridge, the empty house""")
+take long walks, smell the flowers, wave to the boats"""
+)
+FEARS = _list(
+    """the dark, thunder, deep water, high places, loud noises, the wind, strange shadows, the old well,
+the tall trees, being alone, the long bridge, the empty house"""
+)
 PRIZES = _list("race, dance, singing, baking, kite, swimming, jumping, riddle, climbing, drawing")
-SEEDS = _list("""pumpkin, sunflower, turnip, melon, rose, apple tree, bean, carrot, cabbage, cherry tree, tulip, plum tree""")
-SOUNDS = _list("""a soft knocking, a long whistle, a strange humming, a tiny bell, a slow creaking, a quiet sobbing,
-a funny snoring, a gentle tapping, a loud splash, a low rumble""")
-HELPERS = _list("""owl, crow, turtle, goat, heron, toad, fisherman, shepherd, miller, beggar, peddler, donkey, raven,
-traveler, snail, swan, hermit, sailor""")
+SEEDS = _list(
+    """pumpkin, sunflower, turnip, melon, rose, apple tree, bean, carrot, cabbage, cherry tree, tulip, plum tree"""
+)
+SOUNDS = _list(
+    """a soft knocking, a long whistle, a strange humming, a tiny bell, a slow creaking, a quiet sobbing,
+a funny snoring, a gentle tapping, a loud splash, a low rumble"""
+)
+HELPERS = _list(
+    """owl, crow, turtle, goat, heron, toad, fisherman, shepherd, miller, beggar, peddler, donkey, raven,
+traveler, snail, swan, hermit, sailor"""
+)
 
 TABLES = {
-    "N": NAMES, "F": NAMES, "k": list(KINDS), "fk": list(KINDS), "adj": ADJECTIVES, "fadj": ADJECTIVES,
-    "P": list(PLACES), "padj": PLACE_ADJECTIVES, "col": COLORS, "T": THINGS, "U": SMALL, "S": SPOTS, "hab": HABITS,
-    "hab2": HABITS, "col2": COLORS,
-    "fear": FEARS, "prize": PRIZES, "seed": SEEDS, "sound": SOUNDS, "h": HELPERS,
+    "N": NAMES,
+    "F": NAMES,
+    "k": list(KINDS),
+    "fk": list(KINDS),
+    "adj": ADJECTIVES,
+    "fadj": ADJECTIVES,
+    "P": list(PLACES),
+    "padj": PLACE_ADJECTIVES,
+    "col": COLORS,
+    "T": THINGS,
+    "U": SMALL,
+    "S": SPOTS,
+    "hab": HABITS,
+    "hab2": HABITS,
+    "col2": COLORS,
+    "fear": FEARS,
+    "prize": PRIZES,
+    "seed": SEEDS,
+    "sound": SOUNDS,
+    "h": HELPERS,
 }
