@@ -60,7 +60,8 @@ def read_story(text, facts):
     def read(shape, beat, at, facts):
         if beat == len(shape["beats"]):
             return facts if at == len(text) else None
-        for line in shape["beats"][beat]:
+        skip = [""] if beat in shape["spare"] else []
+        for line in list(shape["beats"][beat]) + skip:
             if not line:
                 rest = read(shape, beat + 1, at, facts)
             else:

@@ -14,6 +14,8 @@ import stories
 import words
 
 ODD = 0.2  # share of requests that name words which are not in the tables
+LEFT_OUT = 0.45  # chance that a beat is left out that a story can do without
+left_out = LEFT_OUT  # the same, for now: training begins with 0
 HELD_OUT_ONE_IN = 16  # pairs of hero and thing that training never sees together
 
 
@@ -88,7 +90,9 @@ def story(rng, held_out=False, shape=None, fixed=None, must=()):
         if shape["things"] and not asked and is_held_out(facts["k"], facts["T"]) != held_out:
             continue
         lines, used = [], set()
-        for beat in shape["beats"]:
+        for i, beat in enumerate(shape["beats"]):
+            if left_out and i in shape["spare"] and rng.random() < left_out:
+                continue
             line = rng.choice(beat)
             if line:
                 lines.append(grammar.expand(line, facts, rng, used))

@@ -1215,4 +1215,35 @@ SHAPES = [
     ),
 ]
 
+# Beats that a story can do without, counted from the first one after the opening and the habit.
+_SPARE = {
+    "lost": (2, 6),
+    "found": (1,),
+    "wish": (3, 6),
+    "contest": (1, 3, 5),
+    "storm": (1, 4, 6),
+    "newcomer": (1, 4),
+    "build": (3, 5),
+    "mistake": (5,),
+    "journey": (4, 7),
+    "promise": (1, 6),
+    "gift": (3, 6),
+    "afraid": (3,),
+    "broken": (3,),
+    "share": (1, 3),
+    "seed": (2,),
+    "music": (4,),
+    "treasure": (2,),
+    "small": (3, 5),
+    "noise": (1, 3),
+    "trade": (1, 6),
+    "rescue": (1, 4, 6),
+    "sleepless": (1, 6),
+    "letter": (2, 3),
+    "winter": (6,),
+    "invention": (1, 5),
+}
+for _shape in SHAPES:
+    _shape["spare"] = {2 + _beat for _beat in _SPARE[_shape["name"]]}
+
 BY_NAME = {s["name"]: s for s in SHAPES}

@@ -21,12 +21,14 @@ from model import CONTEXT, Model
 
 WORKERS = 2  # processes, of one thread each: they wait for each other once a step only
 BATCH_TOKENS = 1024
+WHOLE_POOLS = 8  # the first ones have stories with all their beats
 POOL = 1024  # documents that are sorted by length at once
 RATE, WARM_UP, DOWN = 1.5e-3, 200, 0.3
 
 
-def documents(words, seed, count, held_out=False, story_share=0.5):
-    """Tokens and marks of documents that fit the context."""
+def documents(words, seed, count, held_out=False, story_share=0.5, whole=False):
+    """Tokens and marks of documents that fit the context; `whole`: of stories with all beats."""
+    generate.left_out = 0 if whole else generate.LEFT_OUT
     rng = random.Random(seed)
     out = []
     while len(out) < count:
@@ -56,7 +58,7 @@ def stream(words, first):
     """Batches from number `first` on, each WORKERS-th of them."""
     number, pool = 0, 0
     while True:
-        made = list(batches(documents(words, f"train {pool}", POOL)))
+        made = list(batches(documents(words, f"train {pool}", POOL, whole=pool < WHOLE_POOLS)))
         random.Random(pool).shuffle(made)
         pool += 1
         for batch in made:

@@ -17,6 +17,7 @@ BOS, EOS, START, END = 1, 2, 3, 4  # <s>, </s>, <|im_start|>, <|im_end|>
 def train(path):
     """Trains a vocabulary on texts and writes it to `path`."""
     rng = random.Random(2024)
+    generate.left_out = 0
 
     def lines():
         for _ in range(60000):
