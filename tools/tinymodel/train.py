@@ -6,6 +6,7 @@ Goes on from the checkpoint if there is one. Every batch follows from its number
 that was interrupted sees the same texts as one that was not. WORK/curve.txt has the held-out loss.
 """
 import argparse
+import collections
 import os
 import random
 import time
@@ -17,10 +18,13 @@ from torch import multiprocessing
 
 import generate
 import vocabulary
-from model import CONTEXT, Model
+from model import CONTEXT, TOKENS, Model
 
 WORKERS = 2  # processes, of one thread each: they wait for each other once a step only
 BATCH_TOKENS = 1024
+COPY_POOLS = range(8, 11)  # these have rows of random tokens to be copied, too
+DRILL_POOLS = range(11, 16)  # and these have rows with two tokens that come again
+STRESS_POOLS, STRESS = range(11, 22), 4  # in these, what has to be remembered weighs more
 WHOLE_POOLS = 8  # the first ones have stories with all their beats
 POOL = 1024  # documents that are sorted by length at once
 RATE, WARM_UP, DOWN = 1.5e-3, 200, 0.3
@@ -39,26 +43,77 @@ def documents(words, seed, count, held_out=False, story_share=0.5, whole=False):
     return out
 
 
+def copies(seed, count):
+    """Rows of random tokens that come again and again, of which all but the first are to be foretold.
+    They teach what stories need and teach slowly: to look back and say the same word once more."""
+    rng = random.Random(seed)
+    out = []
+    for _ in range(count):
+        row = [rng.randrange(vocabulary.END + 1, TOKENS) for _ in range(rng.randrange(4, 40))]
+        times = rng.randrange(2, max(3, 120 // len(row)))
+        out.append(([vocabulary.BOS] + row * times, [0] * (1 + len(row)) + [1] * len(row) * (times - 1)))
+    return out
+
+
+def drills(seed, count):
+    """Rows of random tokens among which two come again and again, and only they are to be foretold."""
+    rng = random.Random(seed)
+    any_token = lambda: rng.randrange(vocabulary.END + 1, TOKENS)
+    out = []
+    for _ in range(count):
+        pair = (any_token(), any_token())
+        row, marks = [vocabulary.BOS], [0]
+        for _ in range(rng.randrange(16, 64)):
+            token = rng.choice(pair) if rng.random() < 0.3 else any_token()
+            marks.append(int(token in pair and token in row))
+            row.append(token)
+        out.append((row, marks))
+    return out
+
+
+def stress(docs):
+    """Gives more weight to words that stood before in the text and are in few texts: to names, things,
+    places, whatever has to be remembered."""
+    texts = collections.Counter()
+    for tokens, _ in docs:
+        texts.update(set(tokens))
+    out = []
+    for tokens, marks in docs:
+        seen, weights = set(), []
+        for token, mark in zip(tokens, marks):
+            weights.append(STRESS * mark if token in seen and texts[token] < len(docs) / 6 else mark)
+            seen.add(token)
+        out.append((tokens, weights))
+    return out
+
+
 def batches(docs):
-    """Documents of like length together, filled up at the end: inputs, targets (-1: not asked)."""
+    """Documents of like length together, filled up at the end: inputs, targets, their weights."""
     docs = sorted(docs, key=lambda d: len(d[0]))
     while docs:
         length = len(docs[-1][0])
         rows = max(1, BATCH_TOKENS // length)
         take, docs = docs[-rows:], docs[:-rows]
         tokens = np.zeros((len(take), length), np.int64)
-        targets = np.full((len(take), length), -1, np.int64)
+        weights = np.zeros((len(take), length), np.float32)
         for i, (ids, wanted) in enumerate(take):
             tokens[i, : len(ids)] = ids
-            targets[i, : len(ids)] = np.where(wanted, ids, -1)
-        yield torch.from_numpy(tokens[:, :-1].copy()), torch.from_numpy(targets[:, 1:].copy())
+            weights[i, : len(ids)] = wanted
+        yield tuple(torch.from_numpy(x.copy()) for x in (tokens[:, :-1], tokens[:, 1:], weights[:, 1:]))
 
 
 def stream(words, first):
     """Batches from number `first` on, each WORKERS-th of them."""
     number, pool = 0, 0
     while True:
-        made = list(batches(documents(words, f"train {pool}", POOL, whole=pool < WHOLE_POOLS)))
+        docs = documents(words, f"train {pool}", POOL, whole=pool < WHOLE_POOLS)
+        if pool in STRESS_POOLS:
+            docs = stress(docs)
+        if pool in COPY_POOLS:
+            docs += copies(f"copies {pool}", POOL // 4)
+        if pool in DRILL_POOLS:
+            docs += drills(f"drills {pool}", POOL * 2)
+        made = list(batches(docs))
         random.Random(pool).shuffle(made)
         pool += 1
         for batch in made:
@@ -67,18 +122,19 @@ def stream(words, first):
             number += 1
 
 
-def loss_of(model, tokens, targets):
-    keep = targets >= 0
+def loss_of(model, tokens, targets, weights):
+    keep = weights > 0
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(tokens, keep)
-    return F.cross_entropy(logits.float(), targets[keep]), int(keep.sum())
+    losses = F.cross_entropy(logits.float(), targets[keep], reduction="none")
+    return (losses * weights[keep]).sum() / weights.sum(), int(keep.sum())
 
 
 @torch.no_grad()
 def held_out_loss(model, made):
     total = count = 0
-    for tokens, targets in made:
-        loss, n = loss_of(model, tokens, targets)
+    for batch in made:
+        loss, n = loss_of(model, *batch)
         total, count = total + float(loss) * n, count + n
     return total / count
 
@@ -100,8 +156,8 @@ def work(me, chosen, model, gradients, barrier, saved):
     mine = gradients[me]
     made = stream(words, saved["step"] * WORKERS + me)
     for step in range(saved["step"], chosen.steps):
-        tokens, targets = next(made)
-        loss, _ = loss_of(model, tokens, targets)
+        batch = next(made)
+        loss, _ = loss_of(model, *batch)
         for p in parameters:
             p.grad = None
         loss.backward()
@@ -109,7 +165,7 @@ def work(me, chosen, model, gradients, barrier, saved):
         for p in parameters:
             mine[at : at + p.numel()] = p.grad.view(-1)
             at += p.numel()
-        mine[-2], mine[-1] = loss.item(), tokens.numel()
+        mine[-2], mine[-1] = loss.item(), batch[0].numel()
         barrier.wait()
         if lead:
             lead.apply(step, gradients)
