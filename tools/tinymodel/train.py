@@ -24,10 +24,10 @@ WORKERS = 2  # processes, of one thread each: they wait for each other once a st
 BATCH_TOKENS = 1024
 COPY_POOLS = range(8, 11)  # these have rows of random tokens to be copied, too
 DRILL_POOLS = range(11, 16)  # and these have rows with two tokens that come again
-STRESS_POOLS, STRESS = range(11, 22), 4  # in these, what has to be remembered weighs more
+STRESS_POOLS, STRESS = [*range(11, 22), *range(27, 46)], 4  # in these, what must be remembered weighs more
 WHOLE_POOLS = 8  # the first ones have stories with all their beats
 POOL = 1024  # documents that are sorted by length at once
-RATE, WARM_UP, DOWN = 1.5e-3, 200, 0.3
+RATE, WARM_UP, DOWN = 1.5e-3, 200, 0.27
 
 
 def documents(words, seed, count, held_out=False, story_share=0.5, whole=False):
@@ -255,7 +255,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     options.add_argument("work")
-    options.add_argument("--steps", type=int, default=4000)
+    options.add_argument("--steps", type=int, default=7500)
     options.add_argument("--check-every", type=int, default=200)
     chosen = options.parse_args()
     torch.set_num_threads(1)
