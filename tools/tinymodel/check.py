@@ -212,12 +212,14 @@ def check_chats(chosen):
 
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(one, range(len(asked))))
-    honoured = whole = 0
+    honoured = named = whole = 0
     for (ask, made, must), answer in zip(asked, answers):
         answer = answer.replace("<|im_end|>", "").strip()
         _, _, shape, facts, bad = read(answer)
         missing = [key for key in must & set(words.TABLES) if facts.get(key) != made["facts"][key]]
         honoured, whole = honoured + (not missing), whole + (shape is not None)
+        basic = [made["facts"][key] for key in must & {"k", "N", "T", "P"}]
+        named += all(re.search(rf"\b{re.escape(word)}\b", answer) for word in basic)
         if chosen.show:
             print(f"[{shape or 'NO STORY'}] {ask}\n    {answer}")
             for sentence in bad:
@@ -229,6 +231,7 @@ def check_chats(chosen):
         f"({100 * honoured / len(asked):.1f} %), "
         f"{whole} answers are whole stories"
     )
+    print(f"chats: {named} answers have the words for hero, thing and place that were asked for")
     return honoured >= 0.9 * len(asked)
 
 

@@ -79,12 +79,12 @@ SHAPES = [
             "\"My {T}! My poor {T}!\" cried {N}, and [a tear rolled down|{he} ran from place to place].",
         ],
         [
-            "{F} the {fk} heard {him} and came closer. \"What is wrong?\" [asked {F}|{fhe} asked].",
+            "{A fk} named {F} heard {him} and came closer. \"What is wrong?\" [asked {F}|{fhe} asked].",
             "Just then, {a fadj fk} named {F} came by. \"Why are you so sad?\" {fhe} asked.",
             "{His} friend {F}, {a fadj fk}, saw {his} sad face. \"Do not worry,\" said {F}. \"I will help you.\"",
         ],
         [
-            "\"I have lost my {col T},\" said {N}. \"Then let us look for it together,\" said {F}.",
+            "\"I have lost my {T},\" said {N}. \"Then let us look for it together,\" said {F}.",
             "{N} told {fhim} everything. \"Two can look better than one,\" said {F}.",
             "\"Think,\" said {F}. \"Where did you have it last?\" {N} thought [hard|for a long time].",
         ],
@@ -126,13 +126,13 @@ SHAPES = [
             "",
         ],
         [
-            "Then {he} heard someone crying. It was {F}, {a fadj fk}.",
-            "At last {he} met {F} the {fk}, who was looking [under|behind] every [stone|bush].",
+            "Then {he} heard someone crying. It was {a fadj fk} named {F}.",
+            "At last {he} met {a fk} named {F}, who was looking [under|behind] every [stone|bush].",
             "In the evening, {a fadj fk} named {F} came down the road, and {fhe} looked very sad.",
         ],
         [
             "\"I have lost my {T},\" said {F}. \"Is it {col}?\" asked {N}.",
-            "\"What are you looking for?\" asked {N}. \"For my {col T},\" said {F}.",
+            "\"What are you looking for?\" asked {N}. \"For my {T},\" said {F}.",
             "\"Is this {T} yours?\" asked {N}. {F} looked up, and {fhis} eyes [grew wide|began to shine].",
         ],
         [
@@ -172,9 +172,9 @@ SHAPES = [
             "At first {N} was [overjoyed|very happy]. But after a while, {he} noticed that {he} was alone with it.",
         ],
         [
-            "Then {he} saw {F}, {a fadj fk} who [sat alone by the road|had nothing to play with].",
+            "Then {he} saw {a fadj fk} named {F}, who [sat alone by the road|had nothing to play with].",
             "On the way, {he} met {a fk} named {F}. {F} looked at the {T} and sighed.",
-            "{F} the {fk} watched from far away. \"I wish I had {a T} too,\" said {F}.",
+            "{A fk} named {F} watched from far away. \"I wish I had {a T} too,\" said {F}.",
         ],
         [
             "{N} thought about it. Then {he} said, \"We can share it.\"",
@@ -204,11 +204,11 @@ SHAPES = [
         [
             "{N} wanted to win [it|that {T}] very much, so {he} practiced [every day|from morning to night].",
             "\"I will try,\" said {N}, although {his} knees were shaking.",
-            "Everybody thought that {F} the {fk} would win. But {N} wanted to try, too.",
+            "Everybody thought that {a fk} named {F} would win. But {N} wanted to try, too.",
         ],
         [
-            "On the big day, {N} stood next to {F} the {fk}. {F} was [very proud|quick and strong], and {fhe} laughed at {him}.",
-            "{F}, {a fadj fk}, was the best of all. \"You have no chance,\" {F} told {him}.",
+            "On the big day, {N} stood next to {a fk} named {F}. {F} was [very proud|quick and strong], and {fhe} laughed at {him}.",
+            "{A fadj fk} named {F} was the best of all. \"You have no chance,\" {F} told {him}.",
             "The day came, and [the sun was shining|flags were waving]. {N} was ready, and so was {F} the {fk}.",
         ],
         [
@@ -252,9 +252,9 @@ SHAPES = [
             "Everyone ran home as fast as they could. {N} ran home, too.",
         ],
         [
-            "Then {he} heard a small voice. \"Help! Help!\" it cried. It was {F} the {fk}!",
-            "But where was {F}, {a fadj fk} who lived nearby? {N} looked out, and nobody was there.",
-            "Suddenly there was a cry from outside. {F}, {a fadj fk}, was out in the storm!",
+            "Then {he} heard a small voice. \"Help! Help!\" it cried. It was {a fk} named {F}!",
+            "But where was {a fadj fk} named {F}, who lived nearby? {N} looked out, and nobody was there.",
+            "Suddenly there was a cry from outside. {A fadj fk} named {F} was out in the storm!",
         ],
         [
             "{N} was afraid. But {he} took {his} {T} and went out into the [rain|dark|wind].",
@@ -289,7 +289,7 @@ SHAPES = [
         words.SMALL + words.FOOD,
         [
             "One day, {a fadj fk} named {F} moved in next door. {F} was so shy that {fhe} never said a word.",
-            "One [spring|autumn] morning, someone new came to the {P}. It was {F}, {a fk} with {ffeat}.",
+            "One [spring|autumn] morning, someone new came to the {P}. It was {a fk} named {F}, with {ffeat}.",
             "Then {a fk} named {F} came to live nearby. But {F} always stayed inside and never came out.",
         ],
         [
@@ -339,7 +339,7 @@ SHAPES = [
             "For a long time, {N} had dreamed of {a T}. So {he} [decided|made up {his} mind] to build one.",
         ],
         [
-            "{He} found some old boards, a box of nails and a pot of {col} paint.",
+            "{He} found some old boards, a box of nails and a pot of paint.",
             "{He} drew a plan, [sharpened {his} pencil|rolled up {his} sleeves] and set to work.",
             "All morning, {he} [hammered and sawed|sawed and measured], and {he} did not ask anyone for help.",
         ],
@@ -354,9 +354,9 @@ SHAPES = [
             "{He} tried again, and again it fell down.",
         ],
         [
-            "{F} the {fk} had been watching. \"May I help?\" {fhe} asked.",
+            "{A fk} named {F} had been watching. \"May I help?\" {fhe} asked.",
             "Then {F} came by, {a fadj fk} who knew a lot about wood. \"Let me see your plan,\" said {F}.",
-            "\"You need someone to hold the other end,\" said a voice. It was {F}, {a fadj fk}.",
+            "\"You need someone to hold the other end,\" said a voice. It was {a fadj fk} named {F}.",
         ],
         [
             "{F} held the boards, and {N} put in the nails, one after another.",
@@ -387,9 +387,9 @@ SHAPES = [
             "But one morning, the {T} was not in its place. \"A thief has been here!\" said {N}.",
         ],
         [
-            "{He} had seen {F}, {a fadj fk}, near the house. \"It must have been {F}!\" {he} thought.",
-            "{F} the {fk} had visited {him} the day before. \"{F} must have taken it,\" {he} thought.",
-            "Then {F} the {fk} walked by with a big bag. \"Aha!\" said {N}. \"My {T} is in there!\"",
+            "{He} had seen {a fadj fk} named {F} near the house. \"It must have been {F}!\" {he} thought.",
+            "{A fk} named {F} had visited {him} the day before. \"{F} must have taken it,\" {he} thought.",
+            "Then {a fk} named {F} walked by with a big bag. \"Aha!\" said {N}. \"My {T} is in there!\"",
         ],
         [
             "\"Give me back my {T}!\" {he} shouted. \"But I do not have it,\" said {F}, and {fhis} eyes filled with tears.",
@@ -441,9 +441,9 @@ SHAPES = [
             "After three days, {he} came to a crossing, and {he} did not know which way to go.",
         ],
         [
-            "There {he} met {F}, {a fadj fk}. \"Where are you going?\" asked {F}. \"To the end of the world,\" said {N}.",
-            "Under a tree sat {F} the {fk}. \"May I come with you?\" {fhe} asked. \"It is dull to sit here.\"",
-            "By the road, {he} found {F}, {a fk} who was lost. \"Come with me,\" said {N}.",
+            "There {he} met {a fadj fk} named {F}. \"Where are you going?\" asked {F}. \"To the end of the world,\" said {N}.",
+            "Under a tree sat {a fk} named {F}. \"May I come with you?\" {fhe} asked. \"It is dull to sit here.\"",
+            "By the road, {he} found {a fk} named {F}, who was lost. \"Come with me,\" said {N}.",
         ],
         [
             "So they went on together, and the way [seemed|was] only half as long.",
@@ -452,7 +452,7 @@ SHAPES = [
         ],
         [
             "One night, they lost the path in the fog. But the {T} helped them to find it again.",
-            "They came to a deep river. With a little luck and {a col T}, they got across.",
+            "They came to a deep river. With a little luck and the {T}, they got across.",
             "An old {h} stood in the way. {N} gave the {h} {his} {T}, and the {h} showed them a secret path.",
         ],
         [
@@ -475,8 +475,8 @@ SHAPES = [
         "promise",
         words.SMALL,
         [
-            "One day, {F} the {fk} gave {him} {a col T}. \"Please keep it for me until I come back,\" said {F}.",
-            "{N} had borrowed {a col T} from {F}, {a fadj fk}. \"I will bring it back on Sunday,\" {he} promised.",
+            "One day, {a fk} named {F} gave {him} {a col T}. \"Please keep it for me until I come back,\" said {F}.",
+            "{N} had borrowed {a col T} from {a fadj fk} named {F}. \"I will bring it back on Sunday,\" {he} promised.",
             "{His} friend {F}, {a fadj fk}, was ill and far from {his} {home}. \"I will bring you my {col T} tomorrow,\" {N} promised {fhim}.",
         ],
         [
@@ -521,7 +521,7 @@ SHAPES = [
         [
             "{His} best friend was {F}, {a fadj fk}. And tomorrow was {fhis} birthday!",
             "Soon it would be the birthday of {F}, {a fadj fk}. {N} wanted to give {fhim} something beautiful.",
-            "{F} the {fk} was going to have a birthday, and {N} needed a gift.",
+            "{A fk} named {F} was going to have a birthday, and {N} needed a gift.",
         ],
         [
             "In the shop, {he} saw {a T}, but it cost ten coins, and {N} had only one.",
@@ -570,7 +570,7 @@ SHAPES = [
         ],
         [
             "{His} friend {F}, {a fadj fk}, never laughed at {him}. \"Everyone is afraid of something,\" said {F}.",
-            "Only {F} the {fk} knew about it, and {F} kept the secret.",
+            "Only {a fk} named {F} knew about it, and {F} kept the secret.",
             "\"I wish I were brave like {F} the {fk},\" {he} often thought.",
         ],
         [
@@ -609,9 +609,9 @@ SHAPES = [
         "broken",
         words.BREAKABLE,
         [
-            "One day, {he} visited {F}, {a fadj fk} who owned a beautiful {col T}.",
+            "One day, {he} visited {a fadj fk} named {F}, who owned a beautiful {col T}.",
             "{His} neighbor {F}, {a fadj fk}, had {a col T} and loved it dearly.",
-            "{F} the {fk} let {him} play with {fhis} {col T}. \"But be careful,\" said {F}.",
+            "{A fk} named {F} let {him} play with {fhis} {col T}. \"But be careful,\" said {F}.",
         ],
         [
             "When {F} was out of the room, {N} picked up the {T}. Crack! It broke in two.",
@@ -664,8 +664,8 @@ SHAPES = [
             "\"How good it will taste!\" {he} said.",
         ],
         [
-            "Then there was a knock. It was {F}, {a fadj fk}, and {fhe} looked hungry.",
-            "Just then, {F} the {fk} came along. {F} had not eaten for two days.",
+            "Then there was a knock. It was {a fadj fk} named {F}, and {fhe} looked hungry.",
+            "Just then, {a fk} named {F} came along. {F} had not eaten for two days.",
             "But there stood {a fadj fk} named {F}. {F} did not say anything. {fHe} only looked at the {T}.",
         ],
         [
@@ -719,9 +719,9 @@ SHAPES = [
             "It rained, and the sun shone, and nothing grew.",
         ],
         [
-            "\"You are wasting your time,\" said {F}, {a fadj fk}. But {N} did not give up.",
-            "{F} the {fk} shook {fhis} head. \"Nothing will come of it,\" said {F}.",
-            "\"Let us dig it up and look,\" said {F}, {a fadj fk}. \"No,\" said {N}. \"It needs time.\"",
+            "\"You are wasting your time,\" said {a fadj fk} named {F}. But {N} did not give up.",
+            "{A fk} named {F} shook {fhis} head. \"Nothing will come of it,\" said {F}.",
+            "\"Let us dig it up and look,\" said {a fadj fk} named {F}. \"No,\" said {N}. \"It needs time.\"",
         ],
         [
             "Then, one morning, there was a small green leaf!",
@@ -759,9 +759,9 @@ SHAPES = [
             "{He} practiced every day, and every day the neighbors closed their windows.",
         ],
         [
-            "\"Please stop!\" cried {F} the {fk}, and {fhe} covered {fhis} ears.",
-            "{F}, {a fadj fk}, laughed until {fhe} had to sit down. \"You will never learn it,\" said {F}.",
-            "\"What is that noise?\" asked {F}, {a fadj fk}. {N} turned red.",
+            "\"Please stop!\" cried {a fk} named {F}, and {fhe} covered {fhis} ears.",
+            "{A fadj fk} named {F} laughed until {fhe} had to sit down. \"You will never learn it,\" said {F}.",
+            "\"What is that noise?\" asked {a fadj fk} named {F}. {N} turned red.",
         ],
         [
             "{N} was sad. So {he} went to a place where nobody could hear {him} and practiced there.",
@@ -804,9 +804,9 @@ SHAPES = [
             "In an old book, {N} found a map of the {P}. In the middle there was a red cross.",
         ],
         [
-            "{He} showed it to {F}, {a fadj fk}. \"Let us go and find it!\" said {F}.",
-            "{F} the {fk} wanted to come along. \"Two shovels are better than one,\" {fhe} said.",
-            "\"I need someone who can read maps,\" {he} thought. So {he} asked {F}, {a fadj fk}.",
+            "{He} showed it to {a fadj fk} named {F}. \"Let us go and find it!\" said {F}.",
+            "{A fk} named {F} wanted to come along. \"Two shovels are better than one,\" {fhe} said.",
+            "\"I need someone who can read maps,\" {he} thought. So {he} asked {a fadj fk} named {F}.",
         ],
         [
             "They walked ten steps to the north and twenty to the east, just as the map said.",
@@ -849,9 +849,9 @@ SHAPES = [
             "\"I am too small for everything,\" {N} often sighed.",
         ],
         [
-            "{F}, {a fadj fk}, was big and strong, and {fhe} could carry [two barrels|a whole tree].",
+            "{A fadj fk} named {F} was big and strong, and {fhe} could carry [two barrels|a whole tree].",
             "Most of all, {he} admired {F}, {a fk} with {ffeat}.",
-            "{F} the {fk} patted {him} on the head. \"Leave it to us,\" said {F}.",
+            "{A fk} named {F} patted {him} on the head. \"Leave it to us,\" said {F}.",
         ],
         [
             "One day, the {col T} of {F} fell into a deep, narrow hole.",
@@ -913,9 +913,9 @@ SHAPES = [
             "Step by step, {he} came closer. The noise was coming from somewhere near.",
         ],
         [
-            "And what did {he} see {S}? It was no monster. It was {F}, {a fadj fk}!",
+            "And what did {he} see {S}? It was no monster. It was {a fadj fk} named {F}!",
             "{He} lifted the lamp. There, {S}, sat {a fadj fk}. \"Oh, good evening,\" said {F}, for that was the name.",
-            "Something moved {S}. \"Do not hurt me!\" it cried. It was only {F} the {fk}.",
+            "Something moved {S}. \"Do not hurt me!\" it cried. It was only {a fk} named {F}.",
         ],
         [
             "\"I could not sleep,\" said {F}. \"So I went out to look at the stars.\"",
@@ -952,9 +952,9 @@ SHAPES = [
             "{He} went from door to door, but nobody wanted {a U}.",
         ],
         [
-            "Then {he} came to {F}, {a fadj fk}. {F} had {a T}, and {fhe} looked unhappy.",
-            "In the afternoon, {he} saw {F} the {fk} with {a T}.",
-            "There sat {F}, {a fk} with {ffeat}. And next to {fhim} lay {a T}!",
+            "Then {he} came to {a fadj fk} named {F}. {F} had {a T}, and {fhe} looked unhappy.",
+            "In the afternoon, {he} saw {a fk} named {F} with {a T}.",
+            "There sat {a fk} named {F}, with {ffeat}. And next to {fhim} lay {a T}!",
         ],
         [
             "\"I have no use for {a T},\" said {F}. \"I have always wanted {a U}.\"",
@@ -987,8 +987,8 @@ SHAPES = [
         "rescue",
         words.RESCUE,
         [
-            "One day, {F}, {a fadj fk}, [fell into a deep hole|slipped into the river|climbed too high and could not get down].",
-            "One afternoon, {N} heard a cry. {F} the {fk} had [fallen into an old well|got stuck in the mud].",
+            "One day, {a fadj fk} named {F} [fell into a deep hole|slipped into the river|climbed too high and could not get down].",
+            "One afternoon, {N} heard a cry. {A fk} named {F} had [fallen into an old well|got stuck in the mud].",
             "{His} friend {F}, {a fadj fk}, was in trouble. {F} was [stuck on a steep rock|sinking in the mud].",
         ],
         [
@@ -1048,9 +1048,9 @@ SHAPES = [
             "Then {he} saw a light. Somebody else was awake, too! {He} took {his} {col T} and went to see.",
         ],
         [
-            "{He} knocked at the door of {F}, {a fadj fk}. \"Can you not sleep?\" asked {F}. \"Neither can I.\"",
-            "By the water sat {F}, {a fadj fk}, and looked at the moon. \"Sit down with me,\" said {F}.",
-            "It was {F} the {fk}. \"How nice,\" said {F}. \"I was just wishing for company.\"",
+            "{He} knocked at the door of {a fadj fk} named {F}. \"Can you not sleep?\" asked {F}. \"Neither can I.\"",
+            "By the water sat {a fadj fk} named {F} and looked at the moon. \"Sit down with me,\" said {F}.",
+            "It was {a fk} named {F}. \"How nice,\" said {F}. \"I was just wishing for company.\"",
         ],
         [
             "\"What do you do when you cannot sleep?\" asked {N}. \"I think of all the good things of the day,\" said {F}.",
@@ -1083,8 +1083,8 @@ SHAPES = [
         ],
         [
             "\"Dear {N},\" it said, \"please come to me. I need your help. Bring {a T}. Yours, {F}.\"",
-            "It was from {F}, {a fadj fk}. \"Come on Friday,\" {fhe} wrote, \"and bring {a T} with you.\"",
-            "\"I have a secret,\" wrote {F} the {fk}. \"If you want to know it, come soon, and bring {a T}.\"",
+            "It was from {a fadj fk} named {F}. \"Come on Friday,\" {fhe} wrote, \"and bring {a T} with you.\"",
+            "\"I have a secret,\" wrote {a fk} named {F}. \"If you want to know it, come soon, and bring {a T}.\"",
         ],
         [
             "\"{A T}?\" said {N}. \"What for?\" {He} was very curious.",
@@ -1138,9 +1138,9 @@ SHAPES = [
             "There was a shadow [beside the road|under a tree], and it did not move.",
         ],
         [
-            "It was {F}, {a fadj fk} who had no warm place to go.",
-            "{He} went closer. It was {F} the {fk}, and {fhis} nose was blue with cold.",
-            "{F}, {a fadj fk}, had lost {fhis} way and was very tired.",
+            "It was {a fadj fk} named {F}, who had no warm place to go.",
+            "{He} went closer. It was {a fk} named {F}, and {fhis} nose was blue with cold.",
+            "{A fadj fk} named {F} had lost {fhis} way and was very tired.",
         ],
         [
             "\"You must not stay here,\" said {N}. \"Come home with me.\"",
@@ -1178,8 +1178,8 @@ SHAPES = [
             "{He} turned a screw here and a screw there, and smoke came out of the window.",
         ],
         [
-            "{F} the {fk} looked in at the window. \"That will never work,\" {fhe} said.",
-            "\"What are you doing there?\" asked {F}, {a fadj fk}. \"You will see,\" said {N}.",
+            "{A fk} named {F} looked in at the window. \"That will never work,\" {fhe} said.",
+            "\"What are you doing there?\" asked {a fadj fk} named {F}. \"You will see,\" said {N}.",
             "{His} friend {F}, {a fadj fk}, brought {him} soup. \"You forgot to eat,\" said {F}.",
         ],
         [

@@ -28,6 +28,7 @@ STRESS_POOLS, STRESS = [*range(11, 22), *range(27, 46)], 4  # in these, what mus
 WHOLE_POOLS = 8  # the first ones have stories with all their beats
 POOL = 1024  # documents that are sorted by length at once
 RATE, WARM_UP, DOWN = 1.5e-3, 200, 0.27
+DESCENTS = [(13500, 1.0), (20000, 0.6), (23000, 0.4)]  # to a step, from a part of RATE
 
 
 def documents(words, seed, count, held_out=False, story_share=0.5, whole=False):
@@ -140,9 +141,17 @@ def held_out_loss(model, made):
 
 
 def rate(step, steps):
-    """Up, level, and for the last part straight down: the end can be moved while it is level."""
-    up, down = (step + 1) / WARM_UP, (steps - step) / (DOWN * steps)
-    return RATE * min(1, up, max(0.01, down))
+    """Up, level, and straight down to the first of the DESCENTS; then up again, less high, and straight
+    down to the next one. An end can be moved while the rate is not yet on its way down to it."""
+    begin = 0
+    for end, height in DESCENTS:
+        if step < end:
+            break
+        begin = end
+    end = min(steps, end)
+    part = DOWN if begin == 0 else 1
+    up, down = (step - begin + 1) / WARM_UP, (end - step) / (part * (end - begin))
+    return RATE * height * min(1, up, max(0.01, down))
 
 
 def work(me, chosen, model, gradients, barrier, saved):
@@ -255,7 +264,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     options.add_argument("work")
-    options.add_argument("--steps", type=int, default=7500)
+    options.add_argument("--steps", type=int, default=23000)
     options.add_argument("--check-every", type=int, default=200)
     chosen = options.parse_args()
     torch.set_num_threads(1)
