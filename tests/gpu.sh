@@ -55,8 +55,8 @@ figure() {
         fail "$name" "$(cat "$work/err")" "$(head -n 5 "$work/out")"
     fi
 }
-figure devices_are_measured 'copies at [1-9][0-9.]* GB/s, computes at [1-9]' devices --measure
-figure ops_are_timed 'matvec__gles .* [1-9][0-9.]* us' graph -m "$MODEL" --device gpu-only --time
+figure devices_are_measured 'copies at [0-9.]*[1-9][0-9.]* GB/s, computes at [0-9.]*[1-9]' devices --measure
+figure ops_are_timed 'matvec__gles .* [0-9.]*[1-9][0-9.]* us' graph -m "$MODEL" --device gpu-only --time
 figure the_plan_tells_device_bytes '^total on the GPU  *[1-9]' plan -m "$MODEL" --device gpu
 figure bench_has_the_roof_of_the_device '^[1-9][0-9]* dispatches a token. The roof of ' bench -m "$MODEL" --device gpu-only -p 16 -n 4 -r 1
 # ---- compiled shaders that are kept

@@ -670,6 +670,11 @@ Test(engine, a_need_moves_weights_once_a_batch_and_activations_once_a_token) {
     ch_need_add(&need, &attention, 3, 100, 4, false); // positions 100, 101, 102
     cr_assert_float_eq(need.bytes, 3 * 10 + 303 * 8, 1e-9);
     cr_assert_float_eq(need.macs[CH_LIMIT_F32], 303 * 3, 1e-9);
+    attention.logits_only = true;
+    memset(&need, 0, sizeof need);
+    ch_need_add(&need, &attention, 3, 100, 4, true); // position 102, behind 102 others
+    cr_assert_float_eq(need.bytes, 10 + 103 * 8, 1e-9);
+    cr_assert_float_eq(need.macs[CH_LIMIT_F32], 102 * 3, 1e-9);
 }
 
 Test(engine, the_limit_that_takes_longest_binds) {

@@ -33,13 +33,16 @@ CH_FN void ch_need_add(ch_need *need, const chord_op_info *op, int32_t n, int32_
                        int32_t batch, bool at_once) {
     double tokens = at_once && op->logits_only ? 1 : n, steps = at_once ? 0 : n;
     double positions = (double)n * depth + (double)n * (n - 1) / 2, cached = positions;
-    if (at_once) {
+    if (at_once && op->logits_only) {
+        steps = 1;
+        positions = depth + n - 1;
+        cached = depth + n;
+    } else if (at_once) {
         cached = 0;
         for (int64_t end = 0; end < n; steps++) {
             end = CH_MIN(end + batch, (int64_t)n);
             cached += (double)(depth + end);
         }
-        if (op->logits_only) steps = 1;
     }
     need->bytes += steps * (double)op->weight_bytes +
                    tokens * (double)(op->bytes - op->weight_bytes) +

@@ -93,6 +93,11 @@ static void exec_embed(ch_exec *x, const ch_op *op, int32_t index, int32_t lane)
                        exec_f32(x, op->out) + (size_t)t * (size_t)op->k, op->k);
 }
 
+// Rows that an op is for.
+static int32_t exec_rows(const ch_exec *x, const ch_op *op) {
+    return op->wanted_only ? x->wanted : x->n;
+}
+
 // Columns of a record, and the bytes from one to the next, for m rows of k.
 static int32_t exec_group(int32_t m) {
     return m > CH_MATVEC_COLUMNS ? CH_GROUP : 1;
@@ -111,7 +116,7 @@ static void exec_quantize(ch_exec *x, const ch_op *op, const float *rows, int32_
 static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     ch_rmsnorm_fn *norm = (ch_rmsnorm_fn *)ch_kernel_at(op->kernel)->fn;
     const ch_hparams *hp = &x->weights->hp;
-    int32_t m = op->wanted_only ? x->wanted : x->n, group = exec_group(m);
+    int32_t m = exec_rows(x, op), group = exec_group(m);
     const float *in = exec_f32(x, op->in) + (size_t)(x->n - m) * (size_t)op->k;
     const float *weight = exec_weight_f32(x, op->weight);
     float *out = exec_f32(x, op->out);
@@ -127,7 +132,7 @@ static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) 
 
 // Quantize and glu share their cutting: unit = (record, chunk of its rows).
 static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
-    int32_t m = x->n, group = exec_group(m), chunks = ch_ceil_div(op->k, EXEC_CHUNK);
+    int32_t m = exec_rows(x, op), group = exec_group(m), chunks = ch_ceil_div(op->k, EXEC_CHUNK);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group) * chunks, 1);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
         int32_t g = u / chunks, e0 = u % chunks * EXEC_CHUNK, e1 = CH_MIN(e0 + EXEC_CHUNK, op->k);
@@ -146,7 +151,7 @@ static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_
 
 static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     ch_mm_args a;
-    a.n = op->wanted_only ? x->wanted : x->n;
+    a.n = exec_rows(x, op);
     bool many = a.n > CH_MATVEC_COLUMNS;
     bool q8 = ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
     ch_mm_fn *mm = (ch_mm_fn *)ch_kernel_at(many ? op->kernel2 : op->kernel)->fn;
@@ -158,8 +163,9 @@ static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane
     a.x_stride = q8 ? ch_q8_bytes(op->k, exec_group(a.n)) : (size_t)op->k * sizeof(float);
     a.y = exec_f32(x, op->out);
     a.y_stride = (size_t)op->rows;
+    if (op->add != CH_NOWHERE) a.y += (size_t)(x->n - a.n) * a.y_stride; // the residual stream
     a.bias = exec_weight_f32(x, op->bias);
-    a.add = op->add == CH_NOWHERE ? NULL : exec_f32(x, op->add);
+    a.add = op->add == CH_NOWHERE ? NULL : a.y;
     a.scratch = exec_scratch(x, lane);
     int32_t grain = CH_GEMM_ROWS / CH_ROW_UNIT;
     if (!many) {
@@ -218,17 +224,17 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     ch_attn_fn *attend = (ch_attn_fn *)ch_kernel_at(op->kernel)->fn;
     const ch_hparams *hp = &x->weights->hp;
     int32_t per_kv = hp->heads / hp->kv_heads, tile = CH_MAX(1, CH_ATTN_ROWS / per_kv);
-    int32_t tiles = ch_ceil_div(x->n, tile), whole = hp->kv_heads * tiles;
+    int32_t m = exec_rows(x, op), tiles = ch_ceil_div(m, tile), whole = hp->kv_heads * tiles;
     int32_t parts = CH_MIN(per_kv, CH_MAX(1, ch_ceil_div(x->lanes->count, whole)));
     ch_attn_args a;
-    a.q = exec_f32(x, op->in);
     a.q_stride = (size_t)hp->heads * (size_t)hp->key_dim;
+    a.q = exec_f32(x, op->in) + (size_t)(x->n - m) * a.q_stride;
     a.capacity = x->plan->capacity;
     a.y = exec_f32(x, op->out);
     a.y_stride = (size_t)op->k;
     a.head_dim = hp->key_dim;
     a.value_dim = hp->value_dim;
-    a.pos0 = x->position;
+    a.pos0 = x->position + x->n - m;
     a.window = 0;
     a.scratch = exec_scratch(x, lane);
     exec_share s = exec_share_open(x, index, lane, whole * parts, 1);
@@ -237,7 +243,7 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
         a.k_cache = exec_keys(x, op->block, kv);
         a.v_cache = exec_values(x, op->block, kv);
         attend(&a, kv * per_kv + per_kv * part / parts, kv * per_kv + per_kv * (part + 1) / parts,
-               t, CH_MIN(t + tile, x->n));
+               t, CH_MIN(t + tile, m));
     }
 }
 
@@ -309,12 +315,15 @@ static void exec_lane(void *user, int32_t lane) {
     double last = x->profile ? ch_os_seconds() : 0;
     for (int32_t i = 0; i < x->plan->size.op_count; i++) {
         const ch_op *op = &x->ops[i];
-        if (exec_is_left_out(x, op)) continue;
-        exec_op(x, op, i, lane);
-        if (x->profile) exec_times(x, lane)[i] = ch_os_seconds() - last;
-        if (x->profile) last += exec_times(x, lane)[i];
+        bool asks = exec_asks(x, op);
+        if (exec_is_left_out(x, op) && !asks) continue;
+        if (!exec_is_left_out(x, op)) {
+            exec_op(x, op, i, lane);
+            if (x->profile) exec_times(x, lane)[i] = ch_os_seconds() - last;
+            if (x->profile) last += exec_times(x, lane)[i];
+        }
         if (!op->barrier) continue;
-        if (lane == 0 && exec_asks(x, op)) {
+        if (lane == 0 && asks) {
             int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
             if (x->on_progress(x->user, x->done + (int32_t)part, x->total))
                 CH_STORE_RELAXED(&x->stop, 1u);
@@ -322,7 +331,7 @@ static void exec_lane(void *user, int32_t lane) {
         ch_lanes_barrier(x->lanes);
         if (x->profile && lane == 0) exec_share_out(x, i + 1);
         if (x->profile) last = ch_os_seconds();
-        if (exec_asks(x, op) && CH_LOAD_RELAXED(&x->stop)) return;
+        if (asks && CH_LOAD_RELAXED(&x->stop)) return;
     }
 }
 

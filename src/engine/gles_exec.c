@@ -22,7 +22,7 @@ typedef struct gpu_call {
     uint8_t kind;     // ch_op_kind
     bool barrier;     // what comes next may read what this writes
     bool wanted_only; // only the rows whose logits are wanted
-    bool tail;        // the input is in the last of all tokens' rows
+    bool tail;        // and the input is in the last of all tokens' rows
     bool add, pairs;
     int32_t op, matrix;
     int32_t program[3]; // for one row, for few, for many
@@ -358,6 +358,11 @@ static int32_t gpu_walk_of(int32_t n) {
     return n > CH_MATVEC_COLUMNS ? GPU_MANY : n > 1 ? GPU_FEW : GPU_ONE;
 }
 
+// Tokens that a call is for.
+static int32_t gpu_rows(const gpu_call *call, const ch_gpu_step_args *step) {
+    return call->wanted_only ? step->wanted : step->n;
+}
+
 static uint32_t gpu_groups(int64_t items, int32_t each) {
     return (uint32_t)((items + each - 1) / each);
 }
@@ -378,7 +383,7 @@ static void gpu_bind_slab(ch_gpu *gpu, const ch_gles_matrix *m, int32_t s, uint3
 
 static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
     const ch_gles_matrix *m = &gpu->layout.matrices[call->matrix];
-    int32_t n = call->wanted_only ? step->wanted : step->n;
+    int32_t n = gpu_rows(call, step);
     int32_t walk = gpu_walk_of(n), program = call->program[walk];
     bool many = walk == GPU_MANY;
     uint32_t params[CH_GLES_PARAMS * 4] = {0};
@@ -389,6 +394,7 @@ static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step
     params[2] = (uint32_t)m->k;
     params[3] = (uint32_t)n;
     memcpy(&params[8], call->out, sizeof call->out);
+    if (call->add) params[8] += (uint32_t)(step->n - n) * (uint32_t)m->rows; // the residual stream
     params[11] = call->add;
     memcpy(&params[12], call->ends, sizeof call->ends);
     params[15] = call->norm;
@@ -418,7 +424,7 @@ static void gpu_run_embed(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_a
 }
 
 static void gpu_run_norm(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
-    int32_t n = call->wanted_only ? step->wanted : step->n;
+    int32_t n = gpu_rows(call, step);
     uint32_t quads = (uint32_t)call->k / 4;
     uint32_t params[CH_GLES_PARAMS * 4] = {call->in + (uint32_t)(step->n - n) * quads, call->out[0],
                                            quads, call->norm};
@@ -484,12 +490,13 @@ static void gpu_attention_params(const ch_gpu *gpu, const gpu_call *call,
     const ch_plan *plan = gpu->args.plan;
     uint32_t pairs = (uint32_t)hp->rope_dims / 2, table = gpu_float_at(plan->graph.rope_table);
     float scale = 1.0f / sqrtf((float)hp->key_dim);
-    const uint32_t values[] = {call->in,
+    int32_t before = step->n - gpu_rows(call, step);
+    const uint32_t values[] = {call->in + (uint32_t)(before * hp->heads * hp->key_dim) / 4,
                                call->out[0] * 2, // in vec2s
                                (uint32_t)hp->heads,
                                (uint32_t)(hp->heads / hp->kv_heads),
-                               (uint32_t)step->position,
-                               (uint32_t)step->n,
+                               (uint32_t)(step->position + before),
+                               (uint32_t)gpu_rows(call, step),
                                (uint32_t)plan->capacity,
                                (uint32_t)first,
                                (uint32_t)ch_ceil_div(step->position + 1, part),
@@ -523,7 +530,7 @@ static void gpu_run_attention(ch_gpu *gpu, const gpu_call *call, const ch_gpu_st
         ranges[2] = ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
         gpu_attention_params(gpu, call, step, part, first, params);
         gpu_dispatch(gpu, call->program[GPU_ONE], params, ranges, (uint32_t)kv,
-                     gpu_groups((int64_t)step->n * (hp->heads / hp->kv_heads), rows),
+                     gpu_groups((int64_t)gpu_rows(call, step) * (hp->heads / hp->kv_heads), rows),
                      step->n > 1 ? 1 : params[8]);
     }
     if (step->n > 1 || params[8] == 1) return;
@@ -541,7 +548,7 @@ static void gpu_run_glu(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_arg
     memset(ranges, 0, sizeof ranges);
     ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
     gpu_dispatch(gpu, call->program[GPU_ONE], params, ranges, gpu_groups(quads, 128),
-                 (uint32_t)step->n, 1);
+                 (uint32_t)gpu_rows(call, step), 1);
 }
 
 static void gpu_run_call(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step_args *step) {
@@ -578,10 +585,11 @@ static bool gpu_walk(ch_gpu *gpu, const ch_gpu_step_args *step) {
     for (int32_t i = 0; i < gpu->call_count[walk]; i++) {
         gpu_call *call = &gpu->calls[walk][i];
         const ch_op *op = &gpu->args.ops[call->op];
-        if (call->wanted_only && step->wanted == 0) continue;
-        if (gpu->timer.query) ch_gles_time_begin(&gpu->gles, &gpu->timer);
-        gpu_run_call(gpu, call, step);
-        if (gpu->timer.query) call->seconds += ch_gles_time_end(&gpu->gles, &gpu->timer);
+        if (gpu_rows(call, step) > 0) {
+            if (gpu->timer.query) ch_gles_time_begin(&gpu->gles, &gpu->timer);
+            gpu_run_call(gpu, call, step);
+            if (gpu->timer.query) call->seconds += ch_gles_time_end(&gpu->gles, &gpu->timer);
+        }
         if (op->place != CH_PLACE_FFN_DOWN || walk != GPU_MANY || !desc->on_progress) continue;
         CH_GL(&gpu->gles, Finish, ());
         int64_t part = (int64_t)step->n * (op->block + 1) / gpu->args.weights->hp.blocks;

@@ -15,6 +15,7 @@ typedef struct graph_builder {
     int32_t op_count;
     int32_t phase;
     int32_t block;
+    bool wanted_only;                                      // the ops from here on
     int32_t first[CH_BUFFER_COUNT], last[CH_BUFFER_COUNT]; // phases; first > last: unused
     int32_t matmul_k;
 } graph_builder;
@@ -32,6 +33,7 @@ static ch_op *graph_op(graph_builder *g, ch_op *spare, ch_op_kind kind) {
     memset(op, 0, sizeof *op);
     op->kind = (uint8_t)kind;
     op->block = g->block;
+    op->wanted_only = g->wanted_only;
     op->kernel = op->kernel2 = op->quantize = -1;
     op->place = CH_PLACE_COUNT;
     op->type = CH_TYPE_COUNT;
@@ -76,7 +78,7 @@ static void graph_matmul(graph_builder *g, ch_place place, int32_t bias, ch_buff
 }
 
 static void graph_norm(graph_builder *g, ch_place place, bool q8_wanted, ch_buffer out,
-                       ch_buffer out_q8, bool wanted_only) {
+                       ch_buffer out_q8) {
     ch_op spare, *op = graph_op(g, &spare, CH_OP_NORM);
     op->place = (uint8_t)place;
     op->type = CH_TYPE_F32;
@@ -89,7 +91,6 @@ static void graph_norm(graph_builder *g, ch_place place, bool q8_wanted, ch_buff
         op->out_q8 = graph_buffer(g, out_q8);
         op->quantize = graph_kernel(g, CH_FAMILY_QUANTIZE, 0);
     }
-    op->wanted_only = wanted_only;
     op->barrier = true;
 }
 
@@ -117,7 +118,7 @@ static void graph_attention(graph_builder *g) {
     g->phase = GRAPH_ATTN_NORM;
     bool q8 = graph_wants_q8(g, CH_PLACE_ATTN_Q) || graph_wants_q8(g, CH_PLACE_ATTN_K) ||
               graph_wants_q8(g, CH_PLACE_ATTN_V);
-    graph_norm(g, CH_PLACE_ATTN_NORM, q8, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8, false);
+    graph_norm(g, CH_PLACE_ATTN_NORM, q8, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8);
 
     g->phase = GRAPH_QKV;
     graph_matmul(g, CH_PLACE_ATTN_Q, CH_PLACE_ATTN_Q_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8,
@@ -137,6 +138,8 @@ static void graph_attention(graph_builder *g) {
     op->k = hp->heads * hp->key_dim;
     op->barrier = true;
 
+    // Once the cache has all keys and values, the last block is for the wanted rows alone.
+    g->wanted_only = g->block == hp->blocks - 1;
     g->phase = GRAPH_ATTENTION;
     op = graph_op(g, &spare, CH_OP_ATTENTION);
     op->kernel = graph_kernel(g, CH_FAMILY_ATTENTION, (int32_t)g->config->kv);
@@ -168,7 +171,7 @@ static void graph_attention(graph_builder *g) {
 static void graph_feed_forward(graph_builder *g) {
     g->phase = GRAPH_FFN_NORM;
     bool q8 = graph_wants_q8(g, CH_PLACE_FFN_GATE) || graph_wants_q8(g, CH_PLACE_FFN_UP);
-    graph_norm(g, CH_PLACE_FFN_NORM, q8, CH_BUFFER_FFN_NORM, CH_BUFFER_FFN_NORM_Q8, false);
+    graph_norm(g, CH_PLACE_FFN_NORM, q8, CH_BUFFER_FFN_NORM, CH_BUFFER_FFN_NORM_Q8);
 
     g->phase = GRAPH_GATE_UP;
     graph_matmul(g, CH_PLACE_FFN_GATE, CH_PLACE_FFN_GATE_BIAS, CH_BUFFER_FFN_NORM,
@@ -224,11 +227,10 @@ static void graph_walk(graph_builder *g) {
     g->block = -1;
     g->phase = GRAPH_OUTPUT_NORM;
     graph_norm(g, CH_PLACE_OUTPUT_NORM, graph_wants_q8(g, CH_PLACE_OUTPUT), CH_BUFFER_OUT_NORM,
-               CH_BUFFER_OUT_NORM_Q8, true);
+               CH_BUFFER_OUT_NORM_Q8);
     g->phase = GRAPH_OUTPUT;
     graph_matmul(g, CH_PLACE_OUTPUT, -1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_Q8,
                  g->config->logits, CH_NOWHERE, true);
-    if (g->ops) g->ops[g->op_count - 1].wanted_only = true;
 }
 
 // ---- placing activations

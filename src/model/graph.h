@@ -31,7 +31,8 @@ typedef struct ch_op {
     uint8_t place;    // ch_place of the weight
     uint8_t type;     // ch_type of the weight
     bool barrier;     // lanes wait for each other after this op
-    bool wanted_only; // only the rows whose logits are wanted
+    bool wanted_only; // for the rows whose logits are wanted, the last ones: of the residual stream
+                      // and the queries it takes those, elsewhere they stand alone
     uint8_t unused[3];
     int32_t block;          // of the model, -1 outside
     int32_t kernel;         // in the kernel list
