@@ -1,7 +1,7 @@
 // gemm_avx2: matrix products for prefill with AVX2, and with the VNNI of 256 bits.
 //
 // Owns: the vector primitives and two byte products of gemm_panel_template.h and
-// gemm_tile_template.h for 256 bits: strips of 8 rows, tiles of 24 rows by 4 columns. Panels are
+// gemm_tile_template.h for 256 bits: strips of 8 rows, tiles of 24 rows by 8 columns. Panels are
 // the same for both products.
 //
 // Without VNNI, vpmaddubsw adds pairs of products in 16 bits, saturating. How many such sums may be
@@ -160,9 +160,10 @@ GM_TARGET static CH_NOINLINE bool gm256_convert_q3_k_apart(const uint8_t *const 
 
 // ---- tiles with vpmaddubsw
 
-#define GT(name)   gm256_##name
-#define GT_TARGET  GM_TARGET
-#define GT_COLUMNS 4
+#define GT(name)                     gm256_##name
+#define GT_TARGET                    GM_TARGET
+#define GT_PART                      4
+#define GT_WHOLE(job, strips, trait) GT(tile)(job, strips, CH_GROUP, trait)
 
 // gcc would do all multiplications of a block first and add up last, out of memory.
 #if defined(__clang__)
@@ -179,32 +180,52 @@ GM_TARGET CH_FORCE_INLINE __m256i gm256_four(const int8_t *x, int j, int c) {
     return _mm256_set1_epi32(four);
 }
 
+// Bytes with a zero point of 128, whose sums would saturate: magnitudes times columns with the
+// weights' signs.
+GM_TARGET CH_FORCE_INLINE void gm256_signed_steps(__m256i *t, const uint8_t *w, const int8_t *x,
+                                                  const int from, const int count, const int strips,
+                                                  const size_t record) {
+    CH_UNROLL for (int j = from; j < from + count; j++) {
+        CH_UNROLL for (int s = 0; s < strips; s++) {
+            __m256i weights = gm256_load_i(w + (size_t)s * record + (size_t)j * 32);
+            weights = _mm256_xor_si256(weights, _mm256_set1_epi8(-128));
+            __m256i magnitudes = _mm256_abs_epi8(weights);
+            CH_UNROLL for (int c = 0; c < GT_PART; c++) {
+                __m256i signs = _mm256_sign_epi8(gm256_four(x, j, c), weights);
+                __m256i pairs = _mm256_maddubs_epi16(magnitudes, signs);
+                __m256i *to = &t[c * strips + s];
+                *to = _mm256_add_epi32(*to, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+                GM256_IN_ORDER(*to);
+            }
+        }
+    }
+}
+
 GM_TARGET CH_FORCE_INLINE void gm256_steps(__m256i *t, const uint8_t *w, const int8_t *x,
                                            const int from, const int count, const int strips,
-                                           const int columns, const int trait) {
+                                           const int trait) {
     const size_t record = GM_VECTORS(trait) * 32;
     const int sums = GM256_SUMS_OF(trait);
     const __m256i ones = _mm256_set1_epi16(1);
+    if (sums == 1) {
+        gm256_signed_steps(t, w, x, from, count, strips, record);
+        return;
+    }
     CH_UNROLL for (int j = from; j < from + count; j += sums) {
-        __m256i pairs[GM_STRIPS * GT_COLUMNS];
+        __m256i pairs[GM_STRIPS * GT_PART];
         CH_UNROLL for (int i = 0; i < sums; i++) {
-            CH_UNROLL for (int c = 0; c < columns; c++) {
+            CH_UNROLL for (int c = 0; c < GT_PART; c++) {
                 __m256i column = gm256_four(x, j + i, c);
                 CH_UNROLL for (int s = 0; s < strips; s++) {
                     __m256i weights = gm256_load_i(w + (size_t)s * record + (size_t)(j + i) * 32);
-                    __m256i signs = column, *to = &pairs[c * strips + s];
-                    if (sums == 1) { // bytes with a zero point of 128
-                        weights = _mm256_xor_si256(weights, _mm256_set1_epi8(-128));
-                        signs = _mm256_sign_epi8(column, weights);
-                        weights = _mm256_abs_epi8(weights);
-                    }
-                    __m256i products = _mm256_maddubs_epi16(weights, signs);
+                    __m256i *to = &pairs[c * strips + s];
+                    __m256i products = _mm256_maddubs_epi16(weights, column);
                     *to = i == 0 ? products : _mm256_add_epi16(*to, products);
                     GM256_IN_ORDER(*to);
                 }
             }
         }
-        CH_UNROLL for (int i = 0; i < columns * strips; i++) t[i] =
+        CH_UNROLL for (int i = 0; i < GT_PART * strips; i++) t[i] =
             _mm256_add_epi32(t[i], _mm256_madd_epi16(pairs[i], ones));
     }
 }
@@ -245,13 +266,13 @@ GT_TYPE(q6_k, avx2, sums2_halves, 32, GM256_SUMS(2) | GM_HALVES)
 // Written as assembly because gcc moves the accumulators around the intrinsic.
 GT_TARGET CH_FORCE_INLINE void gmvnni_steps(__m256i *t, const uint8_t *w, const int8_t *x,
                                             const int from, const int count, const int strips,
-                                            const int columns, const int trait) {
+                                            const int trait) {
     const size_t record = GM_VECTORS(trait) * 32;
     CH_UNROLL for (int j = from; j < from + count; j++) {
         __m256i weights[GM_STRIPS];
         CH_UNROLL for (int s = 0; s < strips; s++) weights[s] =
             gm256_load_i(w + (size_t)s * record + (size_t)j * 32);
-        CH_UNROLL for (int c = 0; c < columns; c++) {
+        CH_UNROLL for (int c = 0; c < GT_PART; c++) {
             __m256i column = gm256_four(x, j, c);
             CH_UNROLL for (int s = 0; s < strips; s++) __asm__("%{vex%} vpdpbusd %2, %1, %0" :
                                                                "+x"(t[c * strips + s]) :

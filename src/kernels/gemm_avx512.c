@@ -148,30 +148,84 @@ GM_TARGET CH_FORCE_INLINE void gm512_chunk(const uint8_t *const *CH_RESTRICT row
 
 // ---- tiles
 
-#define GT(name)   gm512_##name
-#define GT_TARGET  GM_TARGET
-#define GT_COLUMNS 8
+#define GT(name)                     gm512_##name
+#define GT_TARGET                    GM_TARGET
+#define GT_PART                      4
+#define GT_WHOLE(job, strips, trait) gm512_whole(job, strips, trait)
 
-// Written as assembly because gcc moves the accumulators around the intrinsic, at half the speed.
+// Vector j of each strip.
+GM_TARGET CH_FORCE_INLINE void gm512_weights(__m512i *weights, const uint8_t *w, int j,
+                                             const int strips, const int trait) {
+    CH_UNROLL for (int s = 0; s < strips; s++) weights[s] =
+        gm512_load_i(w + ((size_t)s * GM_VECTORS(trait) + (size_t)j) * GM_V);
+}
+
+// Adds their products with a column. Written as assembly because gcc moves the accumulators around
+// the intrinsic, at half the speed.
+GM_TARGET CH_FORCE_INLINE void gm512_column(__m512i *t, const __m512i *weights, const int8_t *x,
+                                            int j, const int c, const int strips) {
+    int32_t four;
+    memcpy(&four, x + (j * CH_GROUP + c) * 4, sizeof four);
+    __m512i column = _mm512_set1_epi32(four);
+    CH_UNROLL for (int s = 0; s < strips; s++) __asm__(
+        "vpdpbusd %2, %1, %0" : "+v"(t[c * strips + s]) : "v"(weights[s]), "v"(column));
+}
+
 GM_TARGET CH_FORCE_INLINE void gm512_steps(__m512i *t, const uint8_t *w, const int8_t *x,
                                            const int from, const int count, const int strips,
-                                           const int columns, const int trait) {
-    const size_t record = GM_VECTORS(trait) * 64;
+                                           const int trait) {
     CH_UNROLL for (int j = from; j < from + count; j++) {
         __m512i weights[GM_STRIPS];
-        CH_UNROLL for (int s = 0; s < strips; s++) weights[s] =
-            gm512_load_i(w + (size_t)s * record + (size_t)j * 64);
-        CH_UNROLL for (int c = 0; c < columns; c++) {
-            int32_t four;
-            memcpy(&four, x + (j * CH_GROUP + c) * 4, sizeof four);
-            __m512i column = _mm512_set1_epi32(four);
-            CH_UNROLL for (int s = 0; s < strips; s++) __asm__(
-                "vpdpbusd %2, %1, %0" : "+v"(t[c * strips + s]) : "v"(weights[s]), "v"(column));
-        }
+        gm512_weights(weights, w, j, strips, trait);
+        CH_UNROLL for (int c = 0; c < GT_PART; c++) gm512_column(t, weights, x, j, c, strips);
     }
 }
 
 #include "gemm_tile_template.h"
+
+// All columns at once: 24 accumulators. The float steps of a column are followed by the first
+// products of its next block, so that stores come a few at a time and multipliers always have
+// something to do. Behind the last block, these products are of what follows the panel in scratch
+// and the bytes in the record, and are not used.
+GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strips,
+                                           const int trait) {
+    if (trait & GM_HALVES) { // whose float steps want more registers
+        gm512_tile(job, strips, CH_GROUP, trait);
+        return;
+    }
+    const uint8_t *w = job->panel;
+    const int32_t *start = job->start;
+    ch_q8 x = job->x;
+    __m512i t[GM_STRIPS * CH_GROUP], weights[GM_STRIPS];
+    gm512_clear(job, strips * CH_GROUP);
+    gm512_weights(weights, w, 0, strips, trait);
+    CH_UNROLL for (int c = 0; c < CH_GROUP; c++) {
+        gm512_begin(t, start, c, strips);
+        gm512_column(t, weights, x.q, 0, c, strips);
+    }
+    for (int32_t b = 0; b < job->blocks; b++) {
+        float *acc = job->acc + (size_t)(b & 3) * (size_t)(strips * CH_GROUP * GM_N);
+        __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
+        CH_UNROLL for (int j = 1; j < 8; j++) {
+            gm512_weights(weights, w, j, strips, trait);
+            CH_UNROLL for (int c = 0; c < CH_GROUP; c++)
+                gm512_column(t, weights, x.q, j, c, strips);
+        }
+        __m512 dw[GM_STRIPS];
+        gm512_scales(dw, w, 8, strips, trait);
+        const uint8_t *next = w + (size_t)strips * GM_VECTORS(trait) * GM_V;
+        gm512_weights(weights, next, 0, strips, trait);
+        start += CH_GROUP;
+        CH_UNROLL for (int c = 0; c < CH_GROUP; c++) {
+            gm512_end(t, NULL, dw, w, &x, acc, c, strips, trait);
+            gm512_begin(t, start, c, strips);
+            gm512_column(t, weights, x.q + 32 * CH_GROUP, 0, c, strips);
+            __asm__ volatile("" ::: "memory"); // compilers would do all float steps first
+        }
+        w = next;
+        gm512_advance(&x);
+    }
+}
 
 GT_TILE(plain, 0)
 GT_TILE(offsets, GM_OFFSETS)

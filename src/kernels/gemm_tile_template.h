@@ -1,26 +1,27 @@
 // gemm_tile_template: the product of a panel (gemm_panel_template.h) with groups of quantized
 // columns, for one vector width and one way to multiply bytes.
 //
-// A tile is up to GM_STRIPS strips of GM_N rows by 4 or 8 columns. Its integer accumulators stay in
-// registers over a block of 32 weights (or half of one): a vector of weights times four bytes of a
-// column, broadcast, no shuffles. They start at GM_MAGIC minus zero point times the sum of the
-// column's bytes: the zero point costs nothing, and T, the bits of the result read as a float, is
-// exactly GM_MAGIC + t. Then
+// A tile is up to GM_STRIPS strips of GM_N rows by 4 or 8 columns, GT_PART of which are multiplied
+// at a time. Their integer accumulators stay in registers over a block of 32 weights (or half of
+// one): a vector of weights times four bytes of a column, broadcast, no shuffles. They start at
+// GM_MAGIC minus zero point times the sum of the column's bytes: the zero point costs nothing, and
+// T, the bits of the result read as a float, is exactly GM_MAGIC + t. Then
 //     fma(dw, T, -dw * GM_MAGIC)  is  dw * t rounded once, the canon's u
 // in one operation: dw has at most 19 significant bits, so dw * GM_MAGIC is exact. (For t = 0 the
 // sign of that zero may differ from the reference's; it can only reach a result all of whose terms
 // underflow. Scales that are not finite are left to the reference: see the converters.)
 // The four float accumulators of the canon live in scratch, which the first-level cache holds.
+// Parts are no larger because a longer run of stores to them than a part's holds up what follows.
 //
 // Parameters: those of gemm_panel_template.h, and
 //   GT(name)    prefixes the names of this way to multiply
 //   GT_TARGET   the functions' target
-//   GT_COLUMNS  columns of a full tile, 4 or 8
 //   GT(steps)   t[c * strips + s] += products of `count` vectors of weights of each strip, from
-//               vector `from` on, with columns of x; defined by the includer
+//               vector `from` on, with GT_PART columns of x; defined by the includer
+//   GT_WHOLE(job, strips, trait)   a tile of CH_GROUP columns: GT(tile), or what is faster
 // `trait` below is the type's shape: GM_HALVES, ..., and GT(steps)'s own bits.
 
-#define GT_ACC_BYTES ((size_t)GM_STRIPS * GT_COLUMNS * GM_V * 4)
+#define GT_ACC_BYTES ((size_t)GM_STRIPS * CH_GROUP * GM_V * 4)
 
 typedef struct GT(job) {
     const uint8_t *panel;
@@ -28,63 +29,102 @@ typedef struct GT(job) {
     const int32_t *start; // [block or half][CH_GROUP]: what the integer accumulators start at
     float *acc;           // [4][columns][strips][GM_N]
     int32_t blocks;
-    int32_t column0; // 0 or 4
+    int32_t columns; // GT_PART or CH_GROUP
 } GT(job);
 
-GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, const int columns,
-                                        const int trait) {
+// What the integer accumulators of a column start with.
+GT_TARGET CH_FORCE_INLINE void GT(begin)(GM_I *t, const int32_t *start, const int c,
+                                         const int strips) {
+    CH_UNROLL for (int s = 0; s < strips; s++) t[c * strips + s] = GM(set1)(start[c]);
+}
+
+// Vector i of each strip's record behind the bytes.
+GT_TARGET CH_FORCE_INLINE void GT(scales)(GM_F *scales, const uint8_t *w, const int i,
+                                          const int strips, const int trait) {
+    CH_UNROLL for (int s = 0; s < strips; s++) scales[s] =
+        GM(load_f)(w + ((size_t)s * GM_VECTORS(trait) + (size_t)i) * GM_V);
+}
+
+// The float steps of a block's column. dw: of the block, or of its second half; u: the sums of the
+// first half then.
+GT_TARGET CH_FORCE_INLINE void GT(end)(const GM_I *t, const GM_F *u, const GM_F *dw,
+                                       const uint8_t *w, const ch_q8 *x, float *acc, const int c,
+                                       const int strips, const int trait) {
     const bool halves = (trait & GM_HALVES) != 0, times = (trait & GM_TIMES) != 0;
     const bool offsets16 = (trait & GM_OFFSETS16) != 0;
     const bool offsets = offsets16 || (trait & GM_OFFSETS) != 0;
-    const size_t vectors = GM_VECTORS(trait), tile = (size_t)(strips * columns);
+    const float *sx = offsets16 ? x->sx16 : x->sx;
+    GM_F scale = GM(set1_f)(x->d[c]), sum = GM(set1_f)(offsets ? sx[c] : 0.0f);
+    GM_F sum2 = GM(set1_f)(offsets16 ? sx[CH_GROUP + c] : 0.0f);
+    CH_UNROLL for (int s = 0; s < strips; s++) {
+        const int i = c * strips + s;
+        const uint8_t *more = w + ((size_t)s * GM_VECTORS(trait) + 10) * GM_V;
+        float *at = acc + (size_t)i * GM_N;
+        GM_F v = GM(as_float)(t[i]);
+        v = halves ? GM(fma)(dw[s], GM(sub_f)(v, GM(set1_f)(GM_MAGIC)), u[i])
+                   : GM(fma)(dw[s], v, GM(load_f)(more - GM_V));
+        if (times) v = GM(mul)(v, GM(load_f)(more + GM_V));
+        v = GM(fma)(v, scale, GM(load_f)(at));
+        if (offsets) v = GM(fma)(GM(load_f)(more), sum, v);
+        if (offsets16) v = GM(fma)(GM(load_f)(more + GM_V), sum2, v);
+        GM(store_f)(at, v);
+    }
+}
+
+// One block of GT_PART columns; acc, x and start are theirs.
+GT_TARGET CH_FORCE_INLINE void GT(part)(float *acc, const uint8_t *w, const ch_q8 *x,
+                                        const int32_t *start, const int strips, const int trait) {
+    const bool halves = (trait & GM_HALVES) != 0;
+    GM_I t[GM_STRIPS * GT_PART];
+    GM_F u[GM_STRIPS * GT_PART], dw[GM_STRIPS];
+    CH_UNROLL for (int c = 0; c < GT_PART; c++) GT(begin)(t, start, c, strips);
+    GT(steps)(t, w, x->q, 0, halves ? 4 : 8, strips, trait);
+    GT(scales)(dw, w, 8, strips, trait);
+    if (halves) {
+        GM_F from_magic[GM_STRIPS];
+        GT(scales)(from_magic, w, 9, strips, trait);
+        CH_UNROLL for (int i = 0; i < GT_PART * strips; i++) u[i] =
+            GM(fma)(dw[i % strips], GM(as_float)(t[i]), from_magic[i % strips]);
+        CH_UNROLL for (int c = 0; c < GT_PART; c++) GT(begin)(t, start + CH_GROUP, c, strips);
+        GT(steps)(t, w, x->q, 4, 4, strips, trait);
+        GT(scales)(dw, w, 10, strips, trait);
+    }
+    CH_UNROLL for (int c = 0; c < GT_PART; c++) GT(end)(t, u, dw, w, x, acc, c, strips, trait);
+}
+
+// Goes on to the next block of a group of columns.
+GT_TARGET CH_FORCE_INLINE void GT(advance)(ch_q8 *x) {
+    x->q += 32 * CH_GROUP;
+    x->d += CH_GROUP;
+    x->sx += CH_GROUP;
+    x->sx16 += 2 * CH_GROUP;
+}
+
+GT_TARGET CH_FORCE_INLINE void GT(clear)(const GT(job) * job, const int tile) {
+    for (int i = 0; i < 4 * tile; i++) GM(store_f)(job->acc + i * GM_N, GM(set1_f)(0.0f));
+}
+
+GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, const int columns,
+                                        const int trait) {
+    const size_t tile = (size_t)(strips * columns), vectors = GM_VECTORS(trait);
     const uint8_t *w = job->panel;
-    const int8_t *q = job->x.q + 4 * job->column0;
-    const float *d = job->x.d + job->column0;
-    const float *sx = (offsets16 ? job->x.sx16 : job->x.sx) + job->column0;
-    const int32_t *start = job->start + job->column0;
-    for (size_t i = 0; i < 4 * tile; i++) GM(store_f)(job->acc + i * GM_N, GM(set1_f)(0.0f));
+    const int32_t *start = job->start;
+    ch_q8 x = job->x;
+    GT(clear)(job, strips * columns);
     for (int32_t b = 0; b < job->blocks; b++) {
         float *acc = job->acc + (size_t)(b & 3) * tile * GM_N;
         __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
-        GM_I t[GM_STRIPS * GT_COLUMNS];
-        GM_F u[GM_STRIPS * GT_COLUMNS], first[GM_STRIPS], second[GM_STRIPS];
-        CH_UNROLL for (int i = 0; i < columns * strips; i++) t[i] = GM(set1)(start[i / strips]);
-        GT(steps)(t, w, q, 0, halves ? 4 : 8, strips, columns, trait);
-        CH_UNROLL for (int s = 0; s < strips; s++) {
-            first[s] = GM(load_f)(w + ((size_t)s * vectors + 8) * GM_V);
-            second[s] = GM(load_f)(w + ((size_t)s * vectors + 9) * GM_V);
-        }
-        if (halves) {
-            CH_UNROLL for (int i = 0; i < columns * strips; i++) {
-                u[i] = GM(fma)(first[i % strips], GM(as_float)(t[i]), second[i % strips]);
-                t[i] = GM(set1)(start[CH_GROUP + i / strips]);
-            }
-            GT(steps)(t, w, q, 4, 4, strips, columns, trait);
-            CH_UNROLL for (int s = 0; s < strips; s++) first[s] =
-                GM(load_f)(w + ((size_t)s * vectors + 10) * GM_V);
-        }
-        CH_UNROLL for (int c = 0; c < columns; c++) {
-            GM_F scale = GM(set1_f)(d[c]), sum16 = GM(set1_f)(offsets ? sx[c] : 0.0f);
-            GM_F sum16b = GM(set1_f)(offsets16 ? sx[CH_GROUP + c] : 0.0f);
-            CH_UNROLL for (int s = 0; s < strips; s++) {
-                const int i = c * strips + s;
-                const uint8_t *more = w + ((size_t)s * vectors + 10) * GM_V;
-                float *at = acc + (size_t)i * GM_N;
-                GM_F v = GM(as_float)(t[i]);
-                v = halves ? GM(fma)(first[s], GM(sub_f)(v, GM(set1_f)(GM_MAGIC)), u[i])
-                           : GM(fma)(first[s], v, second[s]);
-                if (times) v = GM(mul)(v, GM(load_f)(more + GM_V));
-                v = GM(fma)(v, scale, GM(load_f)(at));
-                if (offsets) v = GM(fma)(GM(load_f)(more), sum16, v);
-                if (offsets16) v = GM(fma)(GM(load_f)(more + GM_V), sum16b, v);
-                GM(store_f)(at, v);
-            }
+        CH_UNROLL for (int c = 0; c < columns; c += GT_PART) {
+            ch_q8 part = x;
+            part.q += 4 * c;
+            part.d += c;
+            part.sx += c;
+            part.sx16 += c;
+            GT(part)(acc + c * strips * GM_N, w, &part, start + c, strips, trait);
         }
         w += (size_t)strips * vectors * GM_V;
-        q += 32 * CH_GROUP;
-        d += CH_GROUP;
-        sx += offsets16 ? 2 * CH_GROUP : CH_GROUP;
-        start += halves ? 2 * CH_GROUP : CH_GROUP;
+        GT(advance)(&x);
+        start += trait & GM_HALVES ? 2 * CH_GROUP : CH_GROUP;
     }
 }
 
@@ -99,13 +139,13 @@ GT_TARGET static CH_NOINLINE void GT(starts)(const ch_q8 *x, int32_t blocks, int
 }
 
 // The end of the canon's dot, the epilogue, and the results of one tile; `rows` of them from r on.
-GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const float *acc, int32_t strips,
-                                             int32_t tile_columns, int32_t column, int32_t columns,
+GT_TARGET static CH_NOINLINE void GT(finish)(const ch_mm_args *a, const GT(job) * job,
+                                             int32_t strips, int32_t column, int32_t columns,
                                              int32_t r, int32_t rows) {
-    size_t part = (size_t)(strips * tile_columns) * GM_N;
+    size_t part = (size_t)(strips * job->columns) * GM_N;
     for (int32_t c = 0; c < columns; c++)
         for (int32_t s = 0; s < strips; s++) {
-            const float *at = acc + (size_t)(c * strips + s) * GM_N;
+            const float *at = job->acc + (size_t)(c * strips + s) * GM_N;
             GM_F y = GM(add)(GM(add)(GM(load_f)(at), GM(load_f)(at + 2 * part)),
                              GM(add)(GM(load_f)(at + part), GM(load_f)(at + 3 * part)));
             int32_t first = r + s * GM_N, left = CH_MIN(GM_N, r + rows - first);
@@ -126,7 +166,7 @@ GT_TARGET CH_FORCE_INLINE void GT(ask)(const ch_mm_args *a, int32_t column, int3
 
 typedef bool GT(convert_fn)(const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record,
                             size_t step);
-typedef void GT(tile_fn)(const GT(job) * job, int32_t strips, int32_t columns);
+typedef void GT(tile_fn)(const GT(job) * job, int32_t strips);
 
 // What a type needs.
 typedef struct GT(kind) {
@@ -171,32 +211,23 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
         for (int32_t c = 0; c < a->n; c += CH_GROUP) {
             job.x = ch_q8_view(a->x + (size_t)(c / CH_GROUP) * a->x_stride, a->k, CH_GROUP);
             GT(starts)(&job.x, job.blocks, kind->zero, halves, (int32_t *)(void *)start);
-            int32_t group = CH_MIN(CH_GROUP, a->n - c);
-            int32_t columns = group <= 4 ? 4 : GT_COLUMNS;
-            for (job.column0 = 0; job.column0 < group; job.column0 += columns) {
-                int32_t first = c + job.column0, real = CH_MIN(columns, group - job.column0);
-                GT(ask)(a, first, real, r, rows);
-                kind->tile(&job, strips, columns);
-                GT(finish)(a, job.acc, strips, columns, first, real, r, rows);
-            }
+            int32_t columns = CH_MIN(CH_GROUP, a->n - c);
+            job.columns = columns <= GT_PART ? GT_PART : CH_GROUP;
+            GT(ask)(a, c, columns, r, rows);
+            kind->tile(&job, strips);
+            GT(finish)(a, &job, strips, c, columns, r, rows);
         }
     }
 }
 
 // One noinline tile function per trait, with all shapes inside.
-#if GT_COLUMNS == 8
 #define GT_SHAPES(strips, trait)                                                                   \
-    if (columns == 8)                                                                              \
-        GT(tile)(job, strips, 8, trait);                                                           \
+    if (job->columns == CH_GROUP)                                                                  \
+        GT_WHOLE(job, strips, trait);                                                              \
     else                                                                                           \
-        GT(tile)(job, strips, 4, trait)
-#else
-#define GT_SHAPES(strips, trait) GT(tile)(job, strips, 4, trait)
-#endif
+        GT(tile)(job, strips, GT_PART, trait)
 #define GT_TILE(name, trait)                                                                       \
-    GT_TARGET static CH_NOINLINE void GT(tile_##name)(const GT(job) * job, int32_t strips,         \
-                                                      int32_t columns) {                           \
-        (void)columns;                                                                             \
+    GT_TARGET static CH_NOINLINE void GT(tile_##name)(const GT(job) * job, int32_t strips) {       \
         if (strips == 3) {                                                                         \
             GT_SHAPES(3, trait);                                                                   \
         } else if (strips == 2) {                                                                  \

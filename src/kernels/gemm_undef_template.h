@@ -13,7 +13,8 @@
 #undef GM_OFFSETS
 #undef GM_OFFSETS16
 #undef GM_VECTORS
-#undef GT_COLUMNS
+#undef GT_PART
+#undef GT_WHOLE
 #undef GT_ACC_BYTES
 #undef GT_SHAPES
 #undef GT_TILE
