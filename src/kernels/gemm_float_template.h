@@ -14,8 +14,8 @@
 //   GM(sum_rows)(acc)     canonical sums of GM_N accumulators that lie 16 floats apart
 //   GM(widen_f16)(from, to), GM(widen_bf16)(from, to)   sixteen weights as floats
 
-#define GF_STEPS 32           // sixteens of k in a block
-#define GF_BLOCK (512 * 1024) // bytes of activations to go over at a time
+#define GF_STEPS 32            // sixteens of k in a block
+#define GF_BLOCK (1024 * 1024) // bytes of activations to go over at a time
 
 typedef void GM(widen_fn)(const uint8_t *from, float *to);
 
@@ -43,21 +43,23 @@ GM_TARGET CH_FORCE_INLINE void GM(widen)(const ch_mm_args *a, int32_t r, int32_t
     size_t bytes = type == CH_TYPE_F32 ? 64 : 32;
     for (int32_t block = 0; block < all; block += GF_STEPS) {
         int32_t steps = CH_MIN(GF_STEPS, all - block);
-        for (int32_t i = 0; i < 16; i++) {
-            const uint8_t *from = a->w + (size_t)(r + CH_MIN(i, rows - 1)) * a->w_stride;
-            float *to = panel + (size_t)block * 256 +
-                        (size_t)(i / GF_ROWS * steps * GF_ROWS + i % GF_ROWS) * 16;
-            for (int32_t s = block; s < block + steps; s++, to += GF_ROWS * 16) {
-                const uint8_t *at = from + (size_t)s * bytes;
-                if (s == sixteens)
-                    GM(widen_end)(type, at, end, to);
-                else if (type == CH_TYPE_F32)
-                    GM(widen_f32)(at, to);
-                else if (type == CH_TYPE_F16)
-                    GM(widen_f16)(at, to);
-                else
-                    GM(widen_bf16)(at, to);
-            }
+        float *to = panel + (size_t)block * 256;
+        for (int32_t i = 0; i < 16; i += GF_ROWS) {
+            const uint8_t *from[GF_ROWS];
+            for (int32_t j = 0; j < GF_ROWS; j++)
+                from[j] = a->w + (size_t)(r + CH_MIN(i + j, rows - 1)) * a->w_stride;
+            for (int32_t s = block; s < block + steps; s++)
+                for (int32_t j = 0; j < GF_ROWS; j++, to += 16) {
+                    const uint8_t *at = from[j] + (size_t)s * bytes;
+                    if (s == sixteens)
+                        GM(widen_end)(type, at, end, to);
+                    else if (type == CH_TYPE_F32)
+                        GM(widen_f32)(at, to);
+                    else if (type == CH_TYPE_F16)
+                        GM(widen_f16)(at, to);
+                    else
+                        GM(widen_bf16)(at, to);
+                }
         }
     }
 }
