@@ -162,8 +162,7 @@ GM_TARGET static CH_NOINLINE bool gm256_convert_q3_k_apart(const uint8_t *const 
 
 #define GT(name)                     gm256_##name
 #define GT_TARGET                    GM_TARGET
-#define GT_PART                      4
-#define GT_WHOLE(job, strips, trait) GT(tile)(job, strips, CH_GROUP, trait)
+#define GT_WHOLE(job, strips, trait) GT(tile)(job, strips, CH_GROUP, 4, trait)
 
 // gcc would do all multiplications of a block first and add up last, out of memory.
 #if defined(__clang__)
@@ -184,13 +183,13 @@ GM_TARGET CH_FORCE_INLINE __m256i gm256_four(const int8_t *x, int j, int c) {
 // weights' signs.
 GM_TARGET CH_FORCE_INLINE void gm256_signed_steps(__m256i *t, const uint8_t *w, const int8_t *x,
                                                   const int from, const int count, const int strips,
-                                                  const size_t record) {
+                                                  const int columns, const size_t record) {
     CH_UNROLL for (int j = from; j < from + count; j++) {
         CH_UNROLL for (int s = 0; s < strips; s++) {
             __m256i weights = gm256_load_i(w + (size_t)s * record + (size_t)j * 32);
             weights = _mm256_xor_si256(weights, _mm256_set1_epi8(-128));
             __m256i magnitudes = _mm256_abs_epi8(weights);
-            CH_UNROLL for (int c = 0; c < GT_PART; c++) {
+            CH_UNROLL for (int c = 0; c < columns; c++) {
                 __m256i signs = _mm256_sign_epi8(gm256_four(x, j, c), weights);
                 __m256i pairs = _mm256_maddubs_epi16(magnitudes, signs);
                 __m256i *to = &t[c * strips + s];
@@ -203,18 +202,18 @@ GM_TARGET CH_FORCE_INLINE void gm256_signed_steps(__m256i *t, const uint8_t *w, 
 
 GM_TARGET CH_FORCE_INLINE void gm256_steps(__m256i *t, const uint8_t *w, const int8_t *x,
                                            const int from, const int count, const int strips,
-                                           const int trait) {
+                                           const int columns, const int trait) {
     const size_t record = GM_VECTORS(trait) * 32;
     const int sums = GM256_SUMS_OF(trait);
     const __m256i ones = _mm256_set1_epi16(1);
     if (sums == 1) {
-        gm256_signed_steps(t, w, x, from, count, strips, record);
+        gm256_signed_steps(t, w, x, from, count, strips, columns, record);
         return;
     }
     CH_UNROLL for (int j = from; j < from + count; j += sums) {
-        __m256i pairs[GM_STRIPS * GT_PART];
+        __m256i pairs[GM_STRIPS * 4];
         CH_UNROLL for (int i = 0; i < sums; i++) {
-            CH_UNROLL for (int c = 0; c < GT_PART; c++) {
+            CH_UNROLL for (int c = 0; c < columns; c++) {
                 __m256i column = gm256_four(x, j + i, c);
                 CH_UNROLL for (int s = 0; s < strips; s++) {
                     __m256i weights = gm256_load_i(w + (size_t)s * record + (size_t)(j + i) * 32);
@@ -225,7 +224,7 @@ GM_TARGET CH_FORCE_INLINE void gm256_steps(__m256i *t, const uint8_t *w, const i
                 }
             }
         }
-        CH_UNROLL for (int i = 0; i < GT_PART * strips; i++) t[i] =
+        CH_UNROLL for (int i = 0; i < columns * strips; i++) t[i] =
             _mm256_add_epi32(t[i], _mm256_madd_epi16(pairs[i], ones));
     }
 }
@@ -266,13 +265,13 @@ GT_TYPE(q6_k, avx2, sums2_halves, 32, GM256_SUMS(2) | GM_HALVES)
 // Written as assembly because gcc moves the accumulators around the intrinsic.
 GT_TARGET CH_FORCE_INLINE void gmvnni_steps(__m256i *t, const uint8_t *w, const int8_t *x,
                                             const int from, const int count, const int strips,
-                                            const int trait) {
+                                            const int columns, const int trait) {
     const size_t record = GM_VECTORS(trait) * 32;
     CH_UNROLL for (int j = from; j < from + count; j++) {
         __m256i weights[GM_STRIPS];
         CH_UNROLL for (int s = 0; s < strips; s++) weights[s] =
             gm256_load_i(w + (size_t)s * record + (size_t)j * 32);
-        CH_UNROLL for (int c = 0; c < GT_PART; c++) {
+        CH_UNROLL for (int c = 0; c < columns; c++) {
             __m256i column = gm256_four(x, j, c);
             CH_UNROLL for (int s = 0; s < strips; s++) __asm__("%{vex%} vpdpbusd %2, %1, %0" :
                                                                "+x"(t[c * strips + s]) :

@@ -150,7 +150,6 @@ GM_TARGET CH_FORCE_INLINE void gm512_chunk(const uint8_t *const *CH_RESTRICT row
 
 #define GT(name)                     gm512_##name
 #define GT_TARGET                    GM_TARGET
-#define GT_PART                      4
 #define GT_WHOLE(job, strips, trait) gm512_whole(job, strips, trait)
 
 // Vector j of each strip.
@@ -173,24 +172,25 @@ GM_TARGET CH_FORCE_INLINE void gm512_column(__m512i *t, const __m512i *weights, 
 
 GM_TARGET CH_FORCE_INLINE void gm512_steps(__m512i *t, const uint8_t *w, const int8_t *x,
                                            const int from, const int count, const int strips,
-                                           const int trait) {
+                                           const int columns, const int trait) {
     CH_UNROLL for (int j = from; j < from + count; j++) {
         __m512i weights[GM_STRIPS];
         gm512_weights(weights, w, j, strips, trait);
-        CH_UNROLL for (int c = 0; c < GT_PART; c++) gm512_column(t, weights, x, j, c, strips);
+        CH_UNROLL for (int c = 0; c < columns; c++) gm512_column(t, weights, x, j, c, strips);
     }
 }
 
 #include "gemm_tile_template.h"
 
-// All columns at once: 24 accumulators. The float steps of a column are followed by the first
-// products of its next block, so that stores come a few at a time and multipliers always have
-// something to do. Behind the last block, these products are of what follows the panel in scratch
-// and the bytes in the record, and are not used.
+// All columns at once: 24 accumulators. Without offsets, the float steps of a column are followed
+// by the first products of its next block, so that stores come a few at a time and multipliers
+// always have something to do. Behind the last block, these products are of what follows the panel
+// in scratch and the bytes in the record, and are not used. (With offsets that was slower; with
+// halves there are not enough registers.)
 GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strips,
                                            const int trait) {
-    if (trait & GM_HALVES) { // whose float steps want more registers
-        gm512_tile(job, strips, CH_GROUP, trait);
+    if (trait != 0) {
+        gm512_tile(job, strips, CH_GROUP, trait & GM_HALVES ? 4 : CH_GROUP, trait);
         return;
     }
     const uint8_t *w = job->panel;
@@ -217,7 +217,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strip
         gm512_weights(weights, next, 0, strips, trait);
         start += CH_GROUP;
         CH_UNROLL for (int c = 0; c < CH_GROUP; c++) {
-            gm512_end(t, NULL, dw, w, &x, acc, c, strips, trait);
+            gm512_end(t, NULL, dw, NULL, w, &x, acc, c, strips, trait);
             gm512_begin(t, start, c, strips);
             gm512_column(t, weights, x.q + 32 * CH_GROUP, 0, c, strips);
             __asm__ volatile("" ::: "memory"); // compilers would do all float steps first

@@ -1,7 +1,7 @@
 // gemm_tile_template: the product of a panel (gemm_panel_template.h) with groups of quantized
 // columns, for one vector width and one way to multiply bytes.
 //
-// A tile is up to GM_STRIPS strips of GM_N rows by 4 or 8 columns, GT_PART of which are multiplied
+// A tile is up to GM_STRIPS strips of GM_N rows by 4 or 8 columns, all of which or 4 are multiplied
 // at a time. Their integer accumulators stay in registers over a block of 32 weights (or half of
 // one): a vector of weights times four bytes of a column, broadcast, no shuffles. They start at
 // GM_MAGIC minus zero point times the sum of the column's bytes: the zero point costs nothing, and
@@ -11,16 +11,16 @@
 // sign of that zero may differ from the reference's; it can only reach a result all of whose terms
 // underflow. Scales that are not finite are left to the reference: see the converters.)
 // The four float accumulators of the canon live in scratch, which the first-level cache holds.
-// Parts are no larger because a longer run of stores to them than a part's holds up what follows.
 //
 // Parameters: those of gemm_panel_template.h, and
 //   GT(name)    prefixes the names of this way to multiply
 //   GT_TARGET   the functions' target
 //   GT(steps)   t[c * strips + s] += products of `count` vectors of weights of each strip, from
-//               vector `from` on, with GT_PART columns of x; defined by the includer
+//               vector `from` on, with `columns` columns of x; defined by the includer
 //   GT_WHOLE(job, strips, trait)   a tile of CH_GROUP columns: GT(tile), or what is faster
 // `trait` below is the type's shape: GM_HALVES, ..., and GT(steps)'s own bits.
 
+#define GT_FEW       4 // columns of a tile where there are no more
 #define GT_ACC_BYTES ((size_t)GM_STRIPS * CH_GROUP * GM_V * 4)
 
 typedef struct GT(job) {
@@ -29,7 +29,7 @@ typedef struct GT(job) {
     const int32_t *start; // [block or half][CH_GROUP]: what the integer accumulators start at
     float *acc;           // [4][columns][strips][GM_N]
     int32_t blocks;
-    int32_t columns; // GT_PART or CH_GROUP
+    int32_t columns; // GT_FEW or CH_GROUP
 } GT(job);
 
 // What the integer accumulators of a column start with.
@@ -46,10 +46,10 @@ GT_TARGET CH_FORCE_INLINE void GT(scales)(GM_F *scales, const uint8_t *w, const 
 }
 
 // The float steps of a block's column. dw: of the block, or of its second half; u: the sums of the
-// first half then.
+// first half then; less: -dw * GM_MAGIC, or NULL to take it from the record.
 GT_TARGET CH_FORCE_INLINE void GT(end)(const GM_I *t, const GM_F *u, const GM_F *dw,
-                                       const uint8_t *w, const ch_q8 *x, float *acc, const int c,
-                                       const int strips, const int trait) {
+                                       const GM_F *less, const uint8_t *w, const ch_q8 *x,
+                                       float *acc, const int c, const int strips, const int trait) {
     const bool halves = (trait & GM_HALVES) != 0, times = (trait & GM_TIMES) != 0;
     const bool offsets16 = (trait & GM_OFFSETS16) != 0;
     const bool offsets = offsets16 || (trait & GM_OFFSETS) != 0;
@@ -62,7 +62,7 @@ GT_TARGET CH_FORCE_INLINE void GT(end)(const GM_I *t, const GM_F *u, const GM_F 
         float *at = acc + (size_t)i * GM_N;
         GM_F v = GM(as_float)(t[i]);
         v = halves ? GM(fma)(dw[s], GM(sub_f)(v, GM(set1_f)(GM_MAGIC)), u[i])
-                   : GM(fma)(dw[s], v, GM(load_f)(more - GM_V));
+                   : GM(fma)(dw[s], v, less ? less[s] : GM(load_f)(more - GM_V));
         if (times) v = GM(mul)(v, GM(load_f)(more + GM_V));
         v = GM(fma)(v, scale, GM(load_f)(at));
         if (offsets) v = GM(fma)(GM(load_f)(more), sum, v);
@@ -71,25 +71,26 @@ GT_TARGET CH_FORCE_INLINE void GT(end)(const GM_I *t, const GM_F *u, const GM_F 
     }
 }
 
-// One block of GT_PART columns; acc, x and start are theirs.
+// One block of `columns` columns; acc, x and start are theirs.
 GT_TARGET CH_FORCE_INLINE void GT(part)(float *acc, const uint8_t *w, const ch_q8 *x,
-                                        const int32_t *start, const int strips, const int trait) {
-    const bool halves = (trait & GM_HALVES) != 0;
-    GM_I t[GM_STRIPS * GT_PART];
-    GM_F u[GM_STRIPS * GT_PART], dw[GM_STRIPS];
-    CH_UNROLL for (int c = 0; c < GT_PART; c++) GT(begin)(t, start, c, strips);
-    GT(steps)(t, w, x->q, 0, halves ? 4 : 8, strips, trait);
+                                        const int32_t *start, const int strips, const int columns,
+                                        const int trait) {
+    const bool halves = (trait & GM_HALVES) != 0, whole = columns == CH_GROUP;
+    GM_I t[GM_STRIPS * CH_GROUP];
+    GM_F u[GM_STRIPS * CH_GROUP], dw[GM_STRIPS], less[GM_STRIPS];
+    CH_UNROLL for (int c = 0; c < columns; c++) GT(begin)(t, start, c, strips);
+    GT(steps)(t, w, x->q, 0, halves ? 4 : 8, strips, columns, trait);
     GT(scales)(dw, w, 8, strips, trait);
+    if (halves || whole) GT(scales)(less, w, 9, strips, trait);
     if (halves) {
-        GM_F from_magic[GM_STRIPS];
-        GT(scales)(from_magic, w, 9, strips, trait);
-        CH_UNROLL for (int i = 0; i < GT_PART * strips; i++) u[i] =
-            GM(fma)(dw[i % strips], GM(as_float)(t[i]), from_magic[i % strips]);
-        CH_UNROLL for (int c = 0; c < GT_PART; c++) GT(begin)(t, start + CH_GROUP, c, strips);
-        GT(steps)(t, w, x->q, 4, 4, strips, trait);
+        CH_UNROLL for (int i = 0; i < columns * strips; i++) u[i] =
+            GM(fma)(dw[i % strips], GM(as_float)(t[i]), less[i % strips]);
+        CH_UNROLL for (int c = 0; c < columns; c++) GT(begin)(t, start + CH_GROUP, c, strips);
+        GT(steps)(t, w, x->q, 4, 4, strips, columns, trait);
         GT(scales)(dw, w, 10, strips, trait);
     }
-    CH_UNROLL for (int c = 0; c < GT_PART; c++) GT(end)(t, u, dw, w, x, acc, c, strips, trait);
+    CH_UNROLL for (int c = 0; c < columns; c++)
+        GT(end)(t, u, dw, whole ? less : NULL, w, x, acc, c, strips, trait);
 }
 
 // Goes on to the next block of a group of columns.
@@ -104,8 +105,9 @@ GT_TARGET CH_FORCE_INLINE void GT(clear)(const GT(job) * job, const int tile) {
     for (int i = 0; i < 4 * tile; i++) GM(store_f)(job->acc + i * GM_N, GM(set1_f)(0.0f));
 }
 
+// A tile, `at_once` columns of it at a time.
 GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, const int columns,
-                                        const int trait) {
+                                        const int at_once, const int trait) {
     const size_t tile = (size_t)(strips * columns), vectors = GM_VECTORS(trait);
     const uint8_t *w = job->panel;
     const int32_t *start = job->start;
@@ -114,13 +116,13 @@ GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, c
     for (int32_t b = 0; b < job->blocks; b++) {
         float *acc = job->acc + (size_t)(b & 3) * tile * GM_N;
         __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
-        CH_UNROLL for (int c = 0; c < columns; c += GT_PART) {
+        CH_UNROLL for (int c = 0; c < columns; c += at_once) {
             ch_q8 part = x;
             part.q += 4 * c;
             part.d += c;
             part.sx += c;
             part.sx16 += c;
-            GT(part)(acc + c * strips * GM_N, w, &part, start + c, strips, trait);
+            GT(part)(acc + c * strips * GM_N, w, &part, start + c, strips, at_once, trait);
         }
         w += (size_t)strips * vectors * GM_V;
         GT(advance)(&x);
@@ -212,7 +214,7 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
             job.x = ch_q8_view(a->x + (size_t)(c / CH_GROUP) * a->x_stride, a->k, CH_GROUP);
             GT(starts)(&job.x, job.blocks, kind->zero, halves, (int32_t *)(void *)start);
             int32_t columns = CH_MIN(CH_GROUP, a->n - c);
-            job.columns = columns <= GT_PART ? GT_PART : CH_GROUP;
+            job.columns = columns <= GT_FEW ? GT_FEW : CH_GROUP;
             GT(ask)(a, c, columns, r, rows);
             kind->tile(&job, strips);
             GT(finish)(a, &job, strips, c, columns, r, rows);
@@ -225,7 +227,7 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
     if (job->columns == CH_GROUP)                                                                  \
         GT_WHOLE(job, strips, trait);                                                              \
     else                                                                                           \
-        GT(tile)(job, strips, GT_PART, trait)
+        GT(tile)(job, strips, GT_FEW, GT_FEW, trait)
 #define GT_TILE(name, trait)                                                                       \
     GT_TARGET static CH_NOINLINE void GT(tile_##name)(const GT(job) * job, int32_t strips) {       \
         if (strips == 3) {                                                                         \

@@ -13,7 +13,7 @@
 #undef GM_OFFSETS
 #undef GM_OFFSETS16
 #undef GM_VECTORS
-#undef GT_PART
+#undef GT_FEW
 #undef GT_WHOLE
 #undef GT_ACC_BYTES
 #undef GT_SHAPES
