@@ -178,7 +178,7 @@ def compare(state, words, path, chord):
     rng = random.Random("compare")
     worst = 0
     for _ in range(8):
-        tokens, _ = vocabulary.encode(words, generate.document(rng, True))
+        tokens, _, _ = vocabulary.encode(words, generate.document(rng, True))
         tokens = tokens[: llama.CONTEXT]
         with torch.no_grad():
             wanted = model(torch.tensor([tokens]))[0].numpy()

@@ -2,11 +2,13 @@
 
     python3 generate.py [--count N] [--seed S] [--held-out] [--kind story|chat]   prints some
 
-A text is a list of turns [(role, text), ...]; a plain story is one turn of the role "text".
+A text is a list of turns [(role, text, clashes), ...]; a plain story is one turn of the role "text".
+Clashes tell of places in the text what word must not stand there, by what was told before.
 """
 import argparse
 import random
 import zlib
+from functools import lru_cache
 
 import chats
 import grammar
@@ -16,6 +18,7 @@ import words
 ODD = 0.2  # share of requests that name words which are not in the tables
 LEFT_OUT = 0.45  # chance that a beat is left out that a story can do without
 left_out = LEFT_OUT  # the same, for now: training begins with 0
+GENDERED = 6  # weight of queens and boys among the persons: half of the names do not fit them
 HELD_OUT_ONE_IN = 16  # pairs of hero and thing that training never sees together
 
 
@@ -48,7 +51,9 @@ def any_facts(rng, shape, fixed):
         for key in ("k", "fk"):
             if key not in facts:
                 group = rng.choices(("animal", "person", "magic"), (6, 3, 2))[0]
-                facts[key] = rng.choice([k for k, v in words.KINDS.items() if v.group == group])
+                of_group = [(k, v.gender) for k, v in words.KINDS.items() if v.group == group]
+                weights = [GENDERED if gender in ("m", "f") else 1 for _, gender in of_group]
+                facts[key] = rng.choices(of_group, weights)[0][0]
         for key in words.TABLES:
             if key not in facts and not (key == "T" and not shape["things"]):
                 facts[key] = rng.choice(shape["things"] if key == "T" else words.TABLES[key])
@@ -70,8 +75,55 @@ def any_facts(rng, shape, fixed):
     raise ValueError(f"no facts go with {fixed}")
 
 
+# The facts that a fact may clash with.
+NEAR = {
+    "k": ("N", "adj"),
+    "N": ("k", "F"),
+    "adj": ("k",),
+    "fk": ("F", "fadj"),
+    "F": ("fk", "N"),
+    "fadj": ("fk",),
+    "P": ("padj",),
+    "padj": ("P",),
+}
+
+
+@lru_cache(maxsize=None)
+def clashing(name, told):
+    """What a fact cannot be, by those that were told."""
+    if not told:
+        return ()
+    facts = dict(told)
+    return tuple(v for v in words.TABLES[name] if facts_clash({**facts, name: v}))
+
+
+@lru_cache(maxsize=None)
+def other_article(name, article):
+    return tuple(v for v in words.TABLES[name] if grammar.article(v) != article)
+
+
+def find_clashes(used, facts):
+    """For the places where a text tells facts: the words that would contradict those told before."""
+    told, found = {}, {}
+    for name, at, article in sorted(used, key=lambda u: u[1]):
+        if name not in words.TABLES:
+            continue
+        near = NEAR.get(name, ())
+        if name not in told:
+            values = clashing(name, tuple((k, told[k]) for k in near if k in told))
+        else:  # again: the name of the other one
+            values = tuple(told[k] for k in near if {name, k} == {"N", "F"} and k in told)
+        if article:
+            values += other_article(name, grammar.article(facts[name]))
+        told[name] = facts[name]
+        if values:
+            found[at] = values
+    return found
+
+
 def story(rng, held_out=False, shape=None, fixed=None, must=()):
-    """A story: its text, its facts and which of them it tells, among them all of `must`."""
+    """A story: its text and the clashes, its facts and which of them it tells, among them all of
+    `must`."""
     fit = (
         [shape]
         if shape
@@ -89,15 +141,25 @@ def story(rng, held_out=False, shape=None, fixed=None, must=()):
         asked = fixed and "T" in fixed and "k" in fixed
         if shape["things"] and not asked and is_held_out(facts["k"], facts["T"]) != held_out:
             continue
-        lines, used = [], set()
+        text, used = "", []
         for i, beat in enumerate(shape["beats"]):
             if left_out and i in shape["spare"] and rng.random() < left_out:
                 continue
             line = rng.choice(beat)
             if line:
-                lines.append(grammar.expand(line, facts, rng, used))
-        if set(must) <= used:
-            return {"text": " ".join(lines), "facts": facts, "used": used, "shape": shape["name"]}
+                here, text = [], text + " " if text else ""
+                told = grammar.expand(line, facts, rng, here)
+                used += [(name, len(text) + at, article) for name, at, article in here]
+                text += told
+        names = {name for name, _, _ in used}
+        if set(must) <= names:
+            return {
+                "text": text,
+                "clashes": find_clashes(used, facts),
+                "facts": facts,
+                "used": names,
+                "shape": shape["name"],
+            }
     raise ValueError(f"no story of the shapes {[s['name'] for s in fit]} tells {must}")
 
 
@@ -173,7 +235,7 @@ def chat(rng, held_out=False):
     """Turns of a chat."""
     turns, made = [], None
     if rng.random() < 0.25:
-        turns.append(("system", rng.choice(chats.SYSTEM)))
+        turns.append(("system", rng.choice(chats.SYSTEM), {}))
     want = rng.choice((1, 1, 1, 2, 2, 3))
     told = 0
     while want:
@@ -182,13 +244,13 @@ def chat(rng, held_out=False):
         if made and dice < 0.3:
             pair = follow_up(rng, made)
             if pair:
-                turns += [("user", pair[0]), ("assistant", pair[1])]
+                turns += [("user", pair[0], {}), ("assistant", pair[1], {})]
                 continue
         if dice < 0.45:
             questions, answers = rng.choice(chats.TALK)
             turns += [
-                ("user", grammar.expand(rng.choice(questions), {}, rng)),
-                ("assistant", rng.choice(answers)),
+                ("user", grammar.expand(rng.choice(questions), {}, rng), {}),
+                ("assistant", rng.choice(answers), {}),
             ]
             if not made and not want and rng.random() < 0.7:
                 want = 1
@@ -207,18 +269,19 @@ def chat(rng, held_out=False):
             ask, made, _ = request(
                 rng, held_out, chats.ASK_NEXT if made and rng.random() < 0.7 else chats.ASK
             )
-        turns += [("user", ask), ("assistant", made["text"])]
+        turns += [("user", ask, {}), ("assistant", made["text"], made["clashes"])]
     return turns if turns[-1][0] == "assistant" else chat(rng, held_out)
 
 
 def document(rng, held_out=False, story_share=0.5):
     if rng.random() < story_share:
-        return [("text", story(rng, held_out)["text"])]
+        made = story(rng, held_out)
+        return [("text", made["text"], made["clashes"])]
     return chat(rng, held_out)
 
 
 def show(turns):
-    return "\n".join(text if role == "text" else f"<{role}> {text}" for role, text in turns)
+    return "\n".join(text if role == "text" else f"<{role}> {text}" for role, text, _ in turns)
 
 
 def main():

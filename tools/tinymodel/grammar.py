@@ -89,22 +89,30 @@ def parse(line):
 
 
 def expand(line, facts, random, used=None):
-    """Text of a line; the names of the facts that it told are added to `used`."""
+    """Text of a line. For each word of a slot, the name of its fact, where it stands and whether an
+    article is in front of it are added to `used`, a list."""
+    text = ""
 
     def build(nodes):
-        text = ""
+        nonlocal text
         for node in nodes:
             if isinstance(node, str):
                 text += node
             elif node[0] == "choice":
-                text += build(random.choice(node[1]))
+                build(random.choice(node[1]))
             else:
-                if used is not None:
-                    used.update(node[1].split())
                 text += slot_text(node[1], facts)
-        return text
+                end = len(text)
+                names = node[1].split()
+                for before, name in reversed(list(zip([""] + names, names))):
+                    if name in ("a", "A") or used is None:
+                        continue
+                    end -= len(slot_word(name, facts))
+                    used.append((name, end, before in ("a", "A")))
+                    end -= 1
 
-    return build(parse(line))
+    build(parse(line))
+    return text
 
 
 def any_of(texts):

@@ -1012,7 +1012,7 @@ SHAPES = [
             "\"I have it!\" called {F}. \"Now pull!\"",
         ],
         [
-            "{N} pulled, the {h} pulled, and everyone else pulled, too. With a plop, {F} was free.",
+            "{He} pulled, the {h} pulled, and everyone else pulled, too. With a plop, {F} was free.",
             "{N} pulled with all {his} strength. And there was {F}, muddy from head to toe, but safe.",
             "Bit by bit, {F} came up. The {T} creaked, but it did not break.",
         ],

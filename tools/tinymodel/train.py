@@ -28,19 +28,23 @@ STRESS_POOLS, STRESS = [*range(11, 22), *range(27, 46)], 4  # in these, what mus
 WHOLE_POOLS = 8  # the first ones have stories with all their beats
 POOL = 1024  # documents that are sorted by length at once
 RATE, WARM_UP, DOWN = 1.5e-3, 200, 0.27
-DESCENTS = [(13500, 1.0), (20000, 0.6), (23000, 0.4)]  # to a step, from a part of RATE
+# To a step, from a part of RATE.
+DESCENTS = [(13500, 1.0), (20000, 0.6), (26000, 0.5), (32000, 0.5), (36000, 0.3)]
+LAST, LAST_STRESS = 20000, 2  # from this step on, what must be remembered weighs more again,
+CLASH = 5  # and so much weighs that a word is none of those that contradict the text
 
 
 def documents(words, seed, count, held_out=False, story_share=0.5, whole=False):
-    """Tokens and marks of documents that fit the context; `whole`: of stories with all beats."""
+    """Tokens of documents that fit the context, their weights, and what they must not be; `whole`:
+    of stories with all beats."""
     generate.left_out = 0 if whole else generate.LEFT_OUT
     rng = random.Random(seed)
     out = []
     while len(out) < count:
         turns = generate.document(rng, held_out, story_share)
-        tokens, wanted = vocabulary.encode(words, turns, rng.random() < 0.4)
+        tokens, wanted, clashes = vocabulary.encode(words, turns, rng.random() < 0.4)
         if len(tokens) <= CONTEXT:
-            out.append((tokens, wanted))
+            out.append((tokens, wanted, clashes))
     return out
 
 
@@ -52,7 +56,7 @@ def copies(seed, count):
     for _ in range(count):
         row = [rng.randrange(vocabulary.END + 1, TOKENS) for _ in range(rng.randrange(4, 40))]
         times = rng.randrange(2, max(3, 120 // len(row)))
-        out.append(([vocabulary.BOS] + row * times, [0] * (1 + len(row)) + [1] * len(row) * (times - 1)))
+        out.append(([vocabulary.BOS] + row * times, [0] * (1 + len(row)) + [1] * len(row) * (times - 1), {}))
     return out
 
 
@@ -68,28 +72,29 @@ def drills(seed, count):
             token = rng.choice(pair) if rng.random() < 0.3 else any_token()
             marks.append(int(token in pair and token in row))
             row.append(token)
-        out.append((row, marks))
+        out.append((row, marks, {}))
     return out
 
 
-def stress(docs):
+def stress(docs, weight):
     """Gives more weight to words that stood before in the text and are in few texts: to names, things,
     places, whatever has to be remembered."""
     texts = collections.Counter()
-    for tokens, _ in docs:
+    for tokens, _, _ in docs:
         texts.update(set(tokens))
     out = []
-    for tokens, marks in docs:
+    for tokens, marks, clashes in docs:
         seen, weights = set(), []
         for token, mark in zip(tokens, marks):
-            weights.append(STRESS * mark if token in seen and texts[token] < len(docs) / 6 else mark)
+            weights.append(weight * mark if token in seen and texts[token] < len(docs) / 6 else mark)
             seen.add(token)
-        out.append((tokens, weights))
+        out.append((tokens, weights, clashes))
     return out
 
 
-def batches(docs):
-    """Documents of like length together, filled up at the end: inputs, targets, their weights."""
+def batches(docs, clashing=False):
+    """Documents of like length together, filled up at the end: inputs, targets, their weights, and
+    pairs of a place in the targets and a token that must not be there (if wanted)."""
     docs = sorted(docs, key=lambda d: len(d[0]))
     while docs:
         length = len(docs[-1][0])
@@ -97,24 +102,30 @@ def batches(docs):
         take, docs = docs[-rows:], docs[:-rows]
         tokens = np.zeros((len(take), length), np.int64)
         weights = np.zeros((len(take), length), np.float32)
-        for i, (ids, wanted) in enumerate(take):
+        clashes = []
+        for i, (ids, wanted, wrong) in enumerate(take):
             tokens[i, : len(ids)] = ids
             weights[i, : len(ids)] = wanted
-        yield tuple(torch.from_numpy(x.copy()) for x in (tokens[:, :-1], tokens[:, 1:], weights[:, 1:]))
+            for at, others in wrong.items() if clashing else ():
+                clashes += [(i * (length - 1) + at - 1, other) for other in others]
+        clashes = np.array(clashes, np.int64).reshape(-1, 2)
+        parts = (tokens[:, :-1], tokens[:, 1:], weights[:, 1:], clashes)
+        yield tuple(torch.from_numpy(x.copy()) for x in parts)
 
 
 def stream(words, first):
     """Batches from number `first` on, each WORKERS-th of them."""
     number, pool = 0, 0
     while True:
+        last = number >= LAST * WORKERS
         docs = documents(words, f"train {pool}", POOL, whole=pool < WHOLE_POOLS)
-        if pool in STRESS_POOLS:
-            docs = stress(docs)
+        if pool in STRESS_POOLS or last:
+            docs = stress(docs, LAST_STRESS if last else STRESS)
         if pool in COPY_POOLS:
             docs += copies(f"copies {pool}", POOL // 4)
         if pool in DRILL_POOLS:
             docs += drills(f"drills {pool}", POOL * 2)
-        made = list(batches(docs))
+        made = list(batches(docs, last))
         random.Random(pool).shuffle(made)
         pool += 1
         for batch in made:
@@ -123,11 +134,16 @@ def stream(words, first):
             number += 1
 
 
-def loss_of(model, tokens, targets, weights):
+def loss_of(model, tokens, targets, weights, clashes):
     keep = weights > 0
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(tokens, keep)
-    losses = F.cross_entropy(logits.float(), targets[keep], reduction="none")
+    chances = F.log_softmax(logits.float(), -1)
+    losses = F.nll_loss(chances, targets[keep], reduction="none")
+    if len(clashes):  # that it is none of those: -log(1 - p)
+        at = keep.view(-1).cumsum(0)[clashes[:, 0]] - 1
+        wrong = torch.zeros_like(losses).index_add(0, at, chances[at, clashes[:, 1]].exp())
+        losses = losses - CLASH * torch.log1p(-wrong.clamp(max=0.99))
     return (losses * weights[keep]).sum() / weights.sum(), int(keep.sum())
 
 
@@ -264,8 +280,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     options.add_argument("work")
-    options.add_argument("--steps", type=int, default=23000)
-    options.add_argument("--check-every", type=int, default=200)
+    options.add_argument("--steps", type=int, default=36000)
+    options.add_argument("--check-every", type=int, default=1000)
     chosen = options.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)

@@ -21,7 +21,7 @@ def train(path):
 
     def lines():
         for _ in range(60000):
-            for _, text in generate.document(rng):
+            for _, text, _ in generate.document(rng):
                 yield text
 
     sentencepiece.SentencePieceTrainer.train(
@@ -49,27 +49,45 @@ def load(path):
     return sentencepiece.SentencePieceProcessor(model_file=path)
 
 
+def clashing(vocabulary, body, first, clashes, before):
+    """Which tokens those of a text must not be: only words that are one token are told. `first`:
+    the place of body[0] among all tokens; `before`: characters before the text."""
+    found, at = {}, 0
+    for i, token in enumerate(body):
+        values = clashes.get(at - before)
+        ids = [vocabulary.piece_to_id("\u2581" + value) for value in values] if values else []
+        ids = [other for other in ids if other not in (token, vocabulary.unk_id())]
+        if ids:
+            found[first + i] = ids
+        at += len(vocabulary.id_to_piece(token))
+    return found
+
+
 def encode(vocabulary, turns, spaced=False):
-    """Tokens of a document, and which of them the model has to foretell.
+    """Tokens of a document, which of them the model has to foretell, and {place of a token: those
+    that it must not be}.
 
     A chat is ChatML. After a control token a space mark is put in front of the text, as
     SentencePiece has it for the beginning of every text. `spaced`: what the user and the system say begins with a
     space, as it does in programs that tokenize it by itself.
     """
     if turns[0][0] == "text":
-        tokens = [BOS] + vocabulary.encode(turns[0][1]) + [EOS]
-        return tokens, [0] + [1] * (len(tokens) - 1)
-    tokens, wanted = [BOS], [0]
-    for role, text in turns:
+        body = vocabulary.encode(turns[0][1])
+        clashes = clashing(vocabulary, body, 1, turns[0][2], 0)
+        return [BOS] + body + [EOS], [0] + [1] * (len(body) + 1), clashes
+    tokens, wanted, clashes = [BOS], [0], {}
+    for role, text, of_text in turns:
         answer = role == "assistant"
         head = vocabulary.encode(role + "\n")
         body = vocabulary.encode(role + "\n" + (" " if spaced and not answer else "") + text)
         assert body[: len(head)] == head
+        if answer:
+            clashes.update(clashing(vocabulary, body, len(tokens) + 1, of_text, len(role) + 1))
         body = body[len(head) :]
         tail = vocabulary.encode("\n")
         tokens += [START] + head + body + [END] + tail
         wanted += [0] * (1 + len(head)) + [int(answer)] * (len(body) + 1) + [0] * len(tail)
-    return tokens, wanted
+    return tokens, wanted, clashes
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ cow: a kind face, barn; pig: a curly tail, barn; piglet: a pink nose, barn; mole
 deer: thin legs, thicket; wolf: thick gray fur, den; lion: a great mane, cave; tiger: black stripes, cave
 elephant: a long trunk, clearing; giraffe: a very long neck, clearing; monkey: quick hands, treetop; zebra: neat stripes, clearing
 camel: two humps, tent; panda: round black ears, bamboo hut; koala: fuzzy ears, treetop; kangaroo: strong legs, clearing
-penguin: a round white belly, snow hut; seal: a smooth round head, rock; turtle: a green shell, log; tortoise: an old shell, garden shed
+penguin: a round white belly, snow hut; seal: a smooth round head, rock; turtle: a green shell, log; tortoise: an old shell, greenhouse
 snail: a curly shell, flowerpot; beetle: shiny wings, log; bee: soft stripes, hive; ant: six quick legs, anthill
 ladybug: seven black spots, leaf house; spider: eight thin legs, attic; cricket: long green legs, chimney corner; sparrow: quick brown wings, nest
 crow: shiny black feathers, nest; swan: snowy wings, nest; heron: long thin legs, nest; parrot: bright feathers, treetop
@@ -47,7 +47,7 @@ moth: dusty wings, attic; lizard: a quick tail, stone wall; magpie: black and wh
 """
 _PEOPLE = """
 baker: flour on both sleeves, house; miller: a dusty apron, mill; farmer: a straw hat, farmhouse; tailor: nimble fingers, shop
-sailor: a sunny laugh, cabin; gardener: muddy boots, cottage; painter: paint on every finger, attic room; carpenter: strong hands, workshop
+sailor: a sunny laugh, cabin; gardener: muddy boots, cottage; painter: paint on every finger, studio; carpenter: strong hands, workshop
 potter: clay on both hands, workshop; weaver: quick fingers, cottage; shepherd: a long coat, hut; blacksmith: broad shoulders, forge
 clockmaker: tiny glasses, workshop; cook: a tall white cap, kitchen; teacher: a warm voice, schoolhouse; librarian: a soft voice, house
 knight: a dented helmet, tower; wizard: a pointed hat, tower; pirate: a gold tooth, ship; fiddler: a merry laugh, cottage
@@ -188,8 +188,6 @@ PLACE_CLASHES = {
     ("canyon", "cozy"),
     ("sea", "small"),
     ("sea", "little"),
-    ("mountain", "little"),
-    ("mountain", "small"),
     ("museum", "snowy"),
     ("museum", "windy"),
     ("zoo", "hidden"),
@@ -213,8 +211,8 @@ paintbrush, pencil, purse, bag, backpack, apron, glove, sock, cloak, cape, kite,
 candle, rope, box, vase, bowl, fan, flag, bracelet, notebook, thimble, balloon, spinning top, jar, pipe, hammer"""
 )
 FOOD = _list(
-    """cake, pie, cookie, apple, orange, pear, pancake, loaf of bread, jar of honey, jar of jam,
-pot of soup, bowl of porridge, piece of cheese, bag of nuts, basket of berries, carrot, pumpkin, melon, plum,
+    """cake, pie, cookie, apple, orange, pear, pancake, loaf of bread, raspberry, chestnut,
+pot of soup, dumpling, piece of cheese, biscuit, pretzel, carrot, pumpkin, melon, plum,
 peach, muffin, egg, sandwich, bun, turnip"""
 )
 MUSIC = _list(
