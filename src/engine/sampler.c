@@ -27,12 +27,17 @@ static bool sampler_before(ch_candidate a, ch_candidate b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-// Restores the heap (the most likely first) below `at`.
-static void sampler_sink(ch_candidate *heap, int32_t n, int32_t at) {
+// Whether `a` stands above `b` in a heap whose first is the most likely, or the least.
+static bool sampler_above(ch_candidate a, ch_candidate b, bool least) {
+    return least ? sampler_before(b, a) : sampler_before(a, b);
+}
+
+// Restores the heap below `at`.
+static void sampler_sink(ch_candidate *heap, int32_t n, int32_t at, bool least) {
     ch_candidate moving = heap[at];
     for (int32_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
-        if (child + 1 < n && sampler_before(heap[child + 1], heap[child])) child++;
-        if (!sampler_before(heap[child], moving)) break;
+        if (child + 1 < n && sampler_above(heap[child + 1], heap[child], least)) child++;
+        if (!sampler_above(heap[child], moving, least)) break;
         heap[at] = heap[child];
         at = child;
     }
@@ -69,17 +74,33 @@ static int32_t sampler_take(ch_candidate *candidates, int32_t n, int32_t most, f
                             double enough) {
     double sum = 0;
     int32_t taken = 0;
-    for (int32_t i = n / 2 - 1; i >= 0; i--) sampler_sink(candidates, n, i);
+    for (int32_t i = n / 2 - 1; i >= 0; i--) sampler_sink(candidates, n, i, false);
     while (taken < most && sum < enough) {
         ch_candidate best = candidates[0];
         int32_t left = n - 1 - taken;
         candidates[0] = candidates[left];
         candidates[left] = best;
-        sampler_sink(candidates, left, 0);
+        sampler_sink(candidates, left, 0, false);
         sum += (double)ch_exp(best.logit - top);
         taken++;
     }
     return taken;
+}
+
+// Leaves the `most` most likely at the end of the array, in falling order from its last, where
+// there are at least twice as many: a heap of the best so far, which most others do not enter.
+static void sampler_keep(ch_candidate *candidates, int32_t n, int32_t most) {
+    for (int32_t i = most / 2 - 1; i >= 0; i--) sampler_sink(candidates, most, i, true);
+    for (int32_t i = most; i < n; i++) {
+        if (!sampler_before(candidates[i], candidates[0])) continue;
+        candidates[0] = candidates[i];
+        sampler_sink(candidates, most, 0, true);
+    }
+    for (int32_t left = most; left > 0; left--) {
+        candidates[n - left] = candidates[0];
+        candidates[0] = candidates[left - 1];
+        sampler_sink(candidates, left - 1, 0, true);
+    }
 }
 
 // Cuts to top-k and top-p; returns where the kept ones begin, at the end of the array, the most
@@ -89,7 +110,11 @@ static int32_t sampler_cut(const chord_sampler *s, ch_candidate *candidates, int
     bool nucleus = s->top_p > 0.0f && s->top_p < 1.0f;
     if (k == n && !nucleus) return 0;
     if (k < n) {
-        int32_t first = n - sampler_take(candidates, n, k, top, INFINITY);
+        int32_t first = n - k;
+        if (k <= n / 2)
+            sampler_keep(candidates, n, k);
+        else
+            sampler_take(candidates, n, k, top, INFINITY);
         if (!nucleus) return first;
         double all = 0, sum = 0;
         for (int32_t i = n - 1; i >= first; i--) all += (double)ch_exp(candidates[i].logit - top);
