@@ -297,7 +297,7 @@ static bool gpu_skips(const ch_op *op, int32_t walk) {
 }
 
 // All of a call but what products have; offsets are in the units of the shader.
-static void gpu_call_begin(const ch_gpu *gpu, int32_t i, gpu_call *call) {
+static void gpu_call_begin(const ch_gpu *gpu, int32_t i, int32_t walk, gpu_call *call) {
     const ch_op *op = &gpu->args.ops[i];
     bool floats = op->kind == CH_OP_ROPE;
     int32_t part = 0;
@@ -305,6 +305,8 @@ static void gpu_call_begin(const ch_gpu *gpu, int32_t i, gpu_call *call) {
     call->kind = op->kind;
     call->barrier = op->barrier;
     call->wanted_only = op->wanted_only;
+    if (walk == GPU_ONE && op->kind == CH_OP_ATTENTION)
+        call->wanted_only = false; // it stores the key and the value, too
     call->op = i;
     call->k = op->k;
     call->norm = UINT32_MAX;
@@ -328,7 +330,7 @@ static bool gpu_make_calls(ch_gpu *gpu, int32_t walk, chord_error *error) {
             i++;
             continue;
         }
-        gpu_call_begin(gpu, i, call);
+        gpu_call_begin(gpu, i, walk, call);
         i += op->kind == CH_OP_MATMUL ? gpu_call_product(gpu, i, norm, call) : 1;
         if (call->barrier) norm = NULL; // its result is used up
         if (!gpu_programs(gpu, walk, call, error)) return false;
