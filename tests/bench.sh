@@ -41,6 +41,8 @@ bench="$CHORD bench -m $work/a.gguf -p 8 -n 4"
 if has_builtin; then
     "$CHORD" bench -p 8 -n 4 -r 1 2> "$work/err" | grep -q '^| tg4 '
     report the_model_built_in $? "$(head -n 3 "$work/err")"
+else
+    check no_model 2 'no model' "$CHORD" bench
 fi
 check model_missing 1 'missing.gguf' "$CHORD" bench -m "$work/missing.gguf"
 check second_model_missing 1 'missing.gguf' $bench -r 1 -m "$work/missing.gguf"

@@ -31,24 +31,23 @@ static ch_limit bench_kind(const chord_op_info *op) {
 
 CH_FN void ch_need_add(ch_need *need, const chord_op_info *op, int32_t n, int32_t depth,
                        int32_t batch, bool at_once) {
-    double tokens = at_once && op->logits_only ? 1 : n, steps = at_once ? 0 : n;
+    if (at_once && op->logits_only) { // the last token alone
+        depth += n - 1;
+        n = 1;
+    }
+    double steps = at_once ? 0 : n;
     double positions = (double)n * depth + (double)n * (n - 1) / 2, cached = positions;
-    if (at_once && op->logits_only) {
-        steps = 1;
-        positions = depth + n - 1;
-        cached = depth + n;
-    } else if (at_once) {
+    if (at_once) {
         cached = 0;
         for (int64_t end = 0; end < n; steps++) {
             end = CH_MIN(end + batch, (int64_t)n);
             cached += (double)(depth + end);
         }
     }
-    need->bytes += steps * (double)op->weight_bytes +
-                   tokens * (double)(op->bytes - op->weight_bytes) +
+    need->bytes += steps * (double)op->weight_bytes + n * (double)(op->bytes - op->weight_bytes) +
                    cached * (double)op->bytes_per_position;
     need->macs[bench_kind(op)] +=
-        (tokens * (double)op->flops + positions * (double)op->flops_per_position) / 2;
+        (n * (double)op->flops + positions * (double)op->flops_per_position) / 2;
 }
 
 CH_FN double ch_need_seconds(const ch_need *need, const double *limits, ch_limit *binds) {

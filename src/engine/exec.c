@@ -93,7 +93,7 @@ static void exec_embed(ch_exec *x, const ch_op *op, int32_t index, int32_t lane)
                        exec_f32(x, op->out) + (size_t)t * (size_t)op->k, op->k);
 }
 
-// Rows that an op is for.
+// Rows that an op is for; 0: it is left out.
 static int32_t exec_rows(const ch_exec *x, const ch_op *op) {
     return op->wanted_only ? x->wanted : x->n;
 }
@@ -290,10 +290,6 @@ static double *exec_times(const ch_exec *x, int32_t row) {
     return (double *)(void *)((uint8_t *)x->profile + (size_t)row * x->plan->profile_bytes);
 }
 
-static bool exec_is_left_out(const ch_exec *x, const ch_op *op) {
-    return op->wanted_only && x->wanted == 0;
-}
-
 // Shares out the time since the last barrier among the ops from there up to `end`. Lane 0 does so
 // behind the barrier: what the other lanes took for these ops stands there until the next step.
 static void exec_share_out(ch_exec *x, int32_t end) {
@@ -301,7 +297,7 @@ static void exec_share_out(ch_exec *x, int32_t end) {
     for (int pass = 0; pass < 2; pass++)
         for (int32_t i = x->opened_op; i < end; i++) {
             double worked = 0;
-            if (exec_is_left_out(x, &x->ops[i])) continue;
+            if (exec_rows(x, &x->ops[i]) == 0) continue;
             for (int32_t lane = 0; lane < x->lanes->count; lane++) worked += exec_times(x, lane)[i];
             if (pass == 0) all += worked;
             if (pass == 1 && all > 0) exec_times(x, x->lanes->count)[i] += wall * worked / all;
@@ -315,9 +311,9 @@ static void exec_lane(void *user, int32_t lane) {
     double last = x->profile ? ch_os_seconds() : 0;
     for (int32_t i = 0; i < x->plan->size.op_count; i++) {
         const ch_op *op = &x->ops[i];
-        bool asks = exec_asks(x, op);
-        if (exec_is_left_out(x, op) && !asks) continue;
-        if (!exec_is_left_out(x, op)) {
+        bool left_out = exec_rows(x, op) == 0, asks = exec_asks(x, op);
+        if (left_out && !asks) continue;
+        if (!left_out) {
             exec_op(x, op, i, lane);
             if (x->profile) exec_times(x, lane)[i] = ch_os_seconds() - last;
             if (x->profile) last += exec_times(x, lane)[i];

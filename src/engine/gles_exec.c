@@ -22,7 +22,6 @@ typedef struct gpu_call {
     uint8_t kind;     // ch_op_kind
     bool barrier;     // what comes next may read what this writes
     bool wanted_only; // only the rows whose logits are wanted
-    bool tail;        // and the input is in the last of all tokens' rows
     bool add, pairs;
     int32_t op, matrix;
     int32_t program[3]; // for one row, for few, for many
@@ -270,7 +269,6 @@ static int32_t gpu_call_product(ch_gpu *gpu, int32_t i, const ch_op *norm, gpu_c
     call->add = op->add != CH_NOWHERE;
     bool inside = norm && norm->out == op->in;
     call->in = gpu_vec4_at(inside ? norm->in : op->in);
-    call->tail = inside && norm->wanted_only;
     call->norm =
         inside ? gpu_vec4_at(ch_gles_layout_constant(&gpu->layout, norm->weight)) : UINT32_MAX;
     int32_t end = 0;
@@ -391,12 +389,15 @@ static void gpu_run_product(ch_gpu *gpu, const gpu_call *call, const ch_gpu_step
     uint32_t params[CH_GLES_PARAMS * 4] = {0};
     ch_gles_range ranges[4];
     ranges[2] = ranges[3] = gpu_range(gpu->act, 0, gpu->act_bytes);
-    params[0] = call->in + (call->tail ? (uint32_t)(step->n - n) * (uint32_t)m->k / 4 : 0);
+    // Of the residual stream, which norms inside read and sums are added to, it takes the last
+    // rows.
+    params[0] = call->in;
+    if (call->norm != UINT32_MAX) params[0] += (uint32_t)(step->n - n) * (uint32_t)m->k / 4;
     params[1] = (uint32_t)m->k / 4;
     params[2] = (uint32_t)m->k;
     params[3] = (uint32_t)n;
     memcpy(&params[8], call->out, sizeof call->out);
-    if (call->add) params[8] += (uint32_t)(step->n - n) * (uint32_t)m->rows; // the residual stream
+    if (call->add) params[8] += (uint32_t)(step->n - n) * (uint32_t)m->rows;
     params[11] = call->add;
     memcpy(&params[12], call->ends, sizeof call->ends);
     params[15] = call->norm;

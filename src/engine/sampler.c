@@ -67,15 +67,13 @@ static ch_candidate sampler_most_likely(const ch_candidate *candidates, int32_t 
     return best;
 }
 
-// Takes the most likely off the heap, to its end, until `most` are there or their sum of exp
-// reaches `enough`. Returns how many; they stand at candidates[n - 1], [n - 2], ... in falling
-// order.
-static int32_t sampler_take(ch_candidate *candidates, int32_t n, int32_t most, float top,
-                            double enough) {
+// Takes the most likely off the heap, to its end, until their sum of exp reaches `enough`. Returns
+// how many; they stand at candidates[n - 1], [n - 2], ... in falling order.
+static int32_t sampler_take(ch_candidate *candidates, int32_t n, float top, double enough) {
     double sum = 0;
     int32_t taken = 0;
     for (int32_t i = n / 2 - 1; i >= 0; i--) sampler_sink(candidates, n, i, false);
-    while (taken < most && sum < enough) {
+    while (taken < n && sum < enough) {
         ch_candidate best = candidates[0];
         int32_t left = n - 1 - taken;
         candidates[0] = candidates[left];
@@ -87,19 +85,22 @@ static int32_t sampler_take(ch_candidate *candidates, int32_t n, int32_t most, f
     return taken;
 }
 
-// Leaves the `most` most likely at the end of the array, in falling order from its last, where
-// there are at least twice as many: a heap of the best so far, which most others do not enter.
-static void sampler_keep(ch_candidate *candidates, int32_t n, int32_t most) {
-    for (int32_t i = most / 2 - 1; i >= 0; i--) sampler_sink(candidates, most, i, true);
-    for (int32_t i = most; i < n; i++) {
-        if (!sampler_before(candidates[i], candidates[0])) continue;
-        candidates[0] = candidates[i];
-        sampler_sink(candidates, most, 0, true);
+// Brings the k most likely of the candidates, and of the k kept behind them, to the latter's place,
+// the most likely last: a heap of the best so far, which most others do not enter.
+static void sampler_keep(const ch_candidate *candidates, int32_t n, ch_candidate *kept, int32_t k) {
+    for (int32_t i = k / 2 - 1; i >= 0; i--) sampler_sink(kept, k, i, true);
+    for (int32_t i = 0; i < n; i++) {
+        if (!sampler_before(candidates[i], kept[0])) continue;
+        kept[0] = candidates[i];
+        sampler_sink(kept, k, 0, true);
     }
-    for (int32_t left = most; left > 0; left--) {
-        candidates[n - left] = candidates[0];
-        candidates[0] = candidates[left - 1];
-        sampler_sink(candidates, left - 1, 0, true);
+    // As a heap whose first is the most likely, it is sorted by taking that to its end.
+    for (int32_t i = k / 2 - 1; i >= 0; i--) sampler_sink(kept, k, i, false);
+    for (int32_t left = k - 1; left > 0; left--) {
+        ch_candidate best = kept[0];
+        kept[0] = kept[left];
+        kept[left] = best;
+        sampler_sink(kept, left, 0, false);
     }
 }
 
@@ -111,10 +112,7 @@ static int32_t sampler_cut(const chord_sampler *s, ch_candidate *candidates, int
     if (k == n && !nucleus) return 0;
     if (k < n) {
         int32_t first = n - k;
-        if (k <= n / 2)
-            sampler_keep(candidates, n, k);
-        else
-            sampler_take(candidates, n, k, top, INFINITY);
+        sampler_keep(candidates, first, candidates + first, k);
         if (!nucleus) return first;
         double all = 0, sum = 0;
         for (int32_t i = n - 1; i >= first; i--) all += (double)ch_exp(candidates[i].logit - top);
@@ -125,7 +123,7 @@ static int32_t sampler_cut(const chord_sampler *s, ch_candidate *candidates, int
     }
     double all = 0;
     for (int32_t i = 0; i < n; i++) all += (double)ch_exp(candidates[i].logit - top);
-    return n - sampler_take(candidates, n, n, top, s->top_p * all);
+    return n - sampler_take(candidates, n, top, s->top_p * all);
 }
 
 // From candidates whose logits are penalized to a token.

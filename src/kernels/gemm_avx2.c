@@ -162,7 +162,7 @@ GM_TARGET static CH_NOINLINE bool gm256_convert_q3_k_apart(const uint8_t *const 
 
 #define GT(name)                     gm256_##name
 #define GT_TARGET                    GM_TARGET
-#define GT_WHOLE(job, strips, trait) GT(tile)(job, strips, CH_GROUP, 4, trait)
+#define GT_WHOLE(job, strips, trait) GT(tile)(job, strips, CH_GROUP, GT_FEW, trait)
 
 // gcc would do all multiplications of a block first and add up last, out of memory.
 #if defined(__clang__)

@@ -190,7 +190,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_steps(__m512i *t, const uint8_t *w, const i
 GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strips,
                                            const int trait) {
     if (trait != 0) {
-        gm512_tile(job, strips, CH_GROUP, trait & GM_HALVES ? 4 : CH_GROUP, trait);
+        gm512_tile(job, strips, CH_GROUP, trait & GM_HALVES ? GT_FEW : CH_GROUP, trait);
         return;
     }
     const uint8_t *w = job->panel;
