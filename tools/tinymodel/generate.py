@@ -22,6 +22,13 @@ GENDERED = 6  # weight of queens and boys among the persons: half of the names d
 HELD_OUT_ONE_IN = 16  # pairs of hero and thing that training never sees together
 
 
+# Of each group, the kinds and their weights.
+KINDS_OF = {group: ([], []) for group in ("animal", "person", "magic")}
+for _name, _kind in words.KINDS.items():
+    KINDS_OF[_kind.group][0].append(_name)
+    KINDS_OF[_kind.group][1].append(GENDERED if _kind.gender in ("m", "f") else 1)
+
+
 def is_held_out(kind, thing):
     return zlib.crc32(f"{kind} and {thing}".encode()) % HELD_OUT_ONE_IN == 0
 
@@ -50,10 +57,8 @@ def any_facts(rng, shape, fixed):
         facts = dict(fixed)
         for key in ("k", "fk"):
             if key not in facts:
-                group = rng.choices(("animal", "person", "magic"), (6, 3, 2))[0]
-                of_group = [(k, v.gender) for k, v in words.KINDS.items() if v.group == group]
-                weights = [GENDERED if gender in ("m", "f") else 1 for _, gender in of_group]
-                facts[key] = rng.choices(of_group, weights)[0][0]
+                group = rng.choices(tuple(KINDS_OF), (6, 3, 2))[0]
+                facts[key] = rng.choices(*KINDS_OF[group])[0]
         for key in words.TABLES:
             if key not in facts and not (key == "T" and not shape["things"]):
                 facts[key] = rng.choice(shape["things"] if key == "T" else words.TABLES[key])

@@ -49,12 +49,12 @@ def load(path):
     return sentencepiece.SentencePieceProcessor(model_file=path)
 
 
-def clashing(vocabulary, body, first, clashes, before):
+def clashing(vocabulary, body, first, clashes, at):
     """Which tokens those of a text must not be: only words that are one token are told. `first`:
-    the place of body[0] among all tokens; `before`: characters before the text."""
-    found, at = {}, 0
+    the place of body[0] among all tokens; `at`: that of the word whose space mark would begin it."""
+    found = {}
     for i, token in enumerate(body):
-        values = clashes.get(at - before)
+        values = clashes.get(at)
         ids = [vocabulary.piece_to_id("\u2581" + value) for value in values] if values else []
         ids = [other for other in ids if other not in (token, vocabulary.unk_id())]
         if ids:
@@ -81,9 +81,9 @@ def encode(vocabulary, turns, spaced=False):
         head = vocabulary.encode(role + "\n")
         body = vocabulary.encode(role + "\n" + (" " if spaced and not answer else "") + text)
         assert body[: len(head)] == head
-        if answer:
-            clashes.update(clashing(vocabulary, body, len(tokens) + 1, of_text, len(role) + 1))
         body = body[len(head) :]
+        if answer:  # no space mark stands before it
+            clashes.update(clashing(vocabulary, body, len(tokens) + 1 + len(head), of_text, 1))
         tail = vocabulary.encode("\n")
         tokens += [START] + head + body + [END] + tail
         wanted += [0] * (1 + len(head)) + [int(answer)] * (len(body) + 1) + [0] * len(tail)

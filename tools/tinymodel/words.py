@@ -191,7 +191,6 @@ PLACE_CLASHES = {
     ("museum", "snowy"),
     ("museum", "windy"),
     ("zoo", "hidden"),
-    ("plain", "little"),
     ("library", "windy"),
     ("library", "snowy"),
     ("bakery", "snowy"),
