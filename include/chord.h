@@ -210,10 +210,11 @@ bool chord_token_is_end(const chord_model *model, chord_token token);
 typedef struct chord_session chord_session;
 
 typedef enum chord_kv {
-    CHORD_KV_DEFAULT, // f16
+    CHORD_KV_DEFAULT, // q16; on a GPU f16
     CHORD_KV_F16,
     CHORD_KV_F32,
-    CHORD_KV_Q8_0 // heads must be a multiple of 32 wide
+    CHORD_KV_Q8_0, // heads must be a multiple of 32 wide; not on a GPU
+    CHORD_KV_Q16   // 14-bit integers with a float scale per 64; not on a GPU
 } chord_kv;
 
 // Where a session computes. A GPU is one that OpenGL ES 3.1 reaches, without a window system; its

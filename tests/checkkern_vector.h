@@ -217,6 +217,7 @@ typedef struct ck_cache {
 static ch_kv_store_fn *ck_store_reference(ch_kv_type type) {
     return type == CH_KV_F16   ? ch_kv_store_f16__c
            : type == CH_KV_F32 ? ch_kv_store_f32__c
+           : type == CH_KV_Q16 ? ch_kv_store_q16__c
                                : ch_kv_store_q8_0__c;
 }
 
@@ -250,8 +251,21 @@ static void ck_store_describe(const void *arg, char *text, size_t size) {
              ck_floats_names[c->floats]);
 }
 
-// The four arrays of a pair of caches as outputs (the scales are empty but for Q8_0).
+// The four arrays of a pair of caches as outputs (those of floats have no scales).
 static void ck_store_outs(const ck_cache *c, ck_case *k) {
+    k->outs = c->type == CH_KV_Q8_0 || c->type == CH_KV_Q16 ? 4 : 2;
+    if (c->type == CH_KV_Q16) {
+        size_t ks = ch_kv_q16_scales(c->head_dim, c->capacity),
+               vs = ch_kv_q16_scales(c->value_dim, c->capacity);
+        size_t k_bytes = ch_kv_bytes(c->type, c->head_dim, c->capacity),
+               v_bytes = ch_kv_bytes(c->type, c->value_dim, c->capacity);
+        ck_out outs[4] = {{"K", c->k, ks, CK_BYTES, 0},
+                          {"V", c->v, vs, CK_BYTES, 0},
+                          {"K scales", c->k + ks, k_bytes - ks, CK_F32, 0},
+                          {"V scales", c->v + vs, v_bytes - vs, CK_F32, 0}};
+        memcpy(k->out, outs, sizeof outs);
+        return;
+    }
     size_t nk = (size_t)c->head_dim * (size_t)c->capacity;
     size_t nv = (size_t)c->value_dim * (size_t)c->capacity;
     size_t size = c->type == CH_KV_F32 ? 4 : c->type == CH_KV_F16 ? 2 : 1;
@@ -261,10 +275,9 @@ static void ck_store_outs(const ck_cache *c, ck_case *k) {
                       {"K scales", c->k + nk, nk / 16, CK_F16, 0},
                       {"V scales", c->v + nv, nv / 16, CK_F16, 0}};
     memcpy(k->out, outs, sizeof outs);
-    k->outs = c->type == CH_KV_Q8_0 ? 4 : 2;
 }
 
-static const int32_t ck_dims[] = {8, 16, 24, 32, 64, 80, 96, 128, 256};
+static const int32_t ck_dims[] = {8, 16, 24, 32, 64, 80, 96, 128, 256}; // and one less, for q16
 
 static void ck_test_kv_store(ck_group *g) {
     static const int32_t positions[] = {0, 1, 7, 15, 16, 17, 63, 64, 100, 127};
@@ -277,6 +290,10 @@ static void ck_test_kv_store(ck_group *g) {
                 c.cache.head_dim = ck_dims[d];
                 c.cache.value_dim =
                     ck_one_in(2) ? ck_dims[d] : ck_dims[ck_below((int32_t)CH_COUNT(ck_dims))];
+                if (c.cache.type == CH_KV_Q16 && ck_one_in(4)) {
+                    c.cache.head_dim--;
+                    c.cache.value_dim--;
+                }
                 if (c.cache.type == CH_KV_Q8_0) {
                     if (c.cache.head_dim % 32) continue;
                     c.cache.value_dim = (int32_t)ch_round_up((size_t)c.cache.value_dim, 32);
@@ -397,6 +414,10 @@ static void ck_test_attention(ck_group *g) {
                 c.a.value_dim =
                     i % 2 == 0 ? ck_dims[d] : ck_dims[ck_below((int32_t)CH_COUNT(ck_dims))];
                 if (q8) c.a.value_dim = (int32_t)ch_round_up((size_t)c.a.value_dim, 32);
+                if (g->variant == CH_KV_Q16 && ck_one_in(4)) {
+                    c.a.head_dim--;
+                    c.a.value_dim--;
+                }
                 // More queries than a kernel takes at a time, where that costs little.
                 bool many = positions[p] == 65 && i == 0 && ck_dims[d] <= 32;
                 c.tokens = 1 + (ck_one_in(2) ? ck_below(large ? 3 : 20) : 0);

@@ -44,7 +44,7 @@ check size_bad 2 "size as 512M or 2G, not '12Q'" "$CHORD" plan --memory 12Q
 check size_overflow 2 "not '99999999999T'" "$CHORD" plan --memory 99999999999T
 check size_zero 2 "not '0'" "$CHORD" plan --memory 0
 check seed_negative 2 "not '-1'" "$CHORD" run --seed -1
-check choice_bad 2 'one of f16.f32.q8_0; did you mean f32' "$CHORD" run --kv f3
+check choice_bad 2 'one of q16.f16.f32.q8_0; did you mean f32' "$CHORD" run --kv f3
 check cpu_bad 2 "cannot be 'sse9'" "$CHORD" kernels --cpu sse9
 check flag_with_value 2 'takes no value' "$CHORD" run --hash=1
 check list_with_hole 2 'commas between' "$CHORD" logits --tokens 1,,2

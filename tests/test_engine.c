@@ -106,7 +106,7 @@ Test(engine, instruction_sets_do_not_change_bits) {
 }
 
 Test(engine, kv_types_keep_lanes_and_cuts) {
-    const chord_kv kinds[] = {CHORD_KV_F32, CHORD_KV_F16, CHORD_KV_Q8_0};
+    const chord_kv kinds[] = {CHORD_KV_F32, CHORD_KV_F16, CHORD_KV_Q8_0, CHORD_KV_Q16};
     fixture f;
     typed_open(&f, CH_TYPE_Q4_0);
     for (size_t i = 0; i < CH_COUNT(kinds); i++) {

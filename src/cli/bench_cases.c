@@ -239,6 +239,22 @@ static void case_attention(const bench_case *c, ch_any_fn *fn) {
     }
 }
 
+// Slot 0, with `rows` times the keys and values of all positions, `half` bytes each; x are floats
+// of one head. NULL: no memory.
+static uint8_t *case_cache(ch_kv_type type, int32_t positions, size_t half, int32_t rows,
+                           const float *x, bench_case_memory *memory) {
+    uint8_t *p = case_slot(memory, 0, 2 * half * (size_t)rows);
+    memory->filled = 0;
+    if (!p || !x) return NULL;
+    ch_kv_store_fn *store = (ch_kv_store_fn *)(uintptr_t)ch_kernel_at(
+                                ch_kernel_find(CH_FAMILY_KV_STORE, (int32_t)type, 0))
+                                ->fn;
+    for (int32_t i = 0; i < positions; i++)
+        store(x, x, CASE_DIM, CASE_DIM, positions, i, p, p + half);
+    for (int32_t r = 1; r < rows; r++) memcpy(p + 2 * half * (size_t)r, p, 2 * half);
+    return p;
+}
+
 static bool case_make_attention(const ch_kernel *kernel, int32_t i, size_t memory_bytes,
                                 bench_case_memory *memory, bench_case *c) {
     static const int32_t tokens[] = {1, 64, 1}, positions[] = {256, 2048, 2048};
@@ -252,8 +268,9 @@ static bool case_make_attention(const ch_kernel *kernel, int32_t i, size_t memor
     c->stride = 2 * half;
     c->rows = case_rows(c, memory_bytes, c->stride);
     size_t row = 4 * CASE_DIM, bytes = c->stride * (size_t)c->rows;
-    uint8_t *cache = case_filled(memory, bytes);
     c->attn.q = case_floats(memory, 1, row * (size_t)c->tokens);
+    uint8_t *cache =
+        case_cache((ch_kv_type)kernel->variant, c->positions, half, c->rows, c->attn.q, memory);
     c->attn.y = case_floats(memory, 3, row * (size_t)c->tokens);
     c->attn.scratch = case_slot(memory, 4, ch_attn_scratch_bytes(CASE_DIM, CASE_DIM));
     if (!cache || !c->attn.q || !c->attn.y || !c->attn.scratch) return false;

@@ -90,6 +90,7 @@ typedef struct cli_settings {
 #define CLI_SETTINGS_DEFAULT                                                                       \
     { NULL, 0, 0, 0, -1, -1, 0, -1, 0, false }
 #define CLI_CPU_LEVELS "c|avx2|avxvnni|avx512|neon|dotprod|i8mm|openblas"
+#define CLI_KV_TYPES   "q16|f16|f32|q8_0"
 
 #define CLI_MODEL_OPTION(settings)                                                                 \
     {                                                                                              \
@@ -124,7 +125,14 @@ typedef struct cli_settings {
          1,                                                                                        \
          64,                                                                                       \
          "lanes to compute with (the physical cores)"},                                            \
-        {0, "kv", "f16|f32|q8_0", CLI_CHOICE, &(settings).kv, 0, 0, "type of the KV cache (f16)"}, \
+        {0,                                                                                        \
+         "kv",                                                                                     \
+         CLI_KV_TYPES,                                                                             \
+         CLI_CHOICE,                                                                               \
+         &(settings).kv,                                                                           \
+         0,                                                                                        \
+         0,                                                                                        \
+         "type of the KV cache (q16; on a GPU f16)"},                                              \
         {0,                                                                                        \
          "memory",                                                                                 \
          "SIZE",                                                                                   \

@@ -45,20 +45,26 @@ int cli_finish(int code) {
 
 // ---- settings
 
-static const char *const common_kv[] = {"f16", "f32", "q8_0"};
-static const chord_kv common_kv_type[] = {CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0};
+// In the order of CLI_KV_TYPES.
+static const chord_kv common_kv_type[] = {CHORD_KV_Q16, CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0};
+
+// Word number `choice` of "one|two|three".
+static const char *common_word(const char *at, int32_t choice, char *word, size_t size) {
+    for (; choice > 0; choice--) at = strchr(at, '|') + 1;
+    snprintf(word, size, "%.*s", (int)strcspn(at, "|"), at);
+    return word;
+}
 
 const char *cli_cpu_name(int32_t choice) {
     static char name[16];
-    const char *at = CLI_CPU_LEVELS;
-    if (choice < 0) return NULL;
-    for (; choice > 0; choice--) at = strchr(at, '|') + 1;
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "|"), at);
-    return name;
+    return choice < 0 ? NULL : common_word(CLI_CPU_LEVELS, choice, name, sizeof name);
 }
 
 const char *cli_kv_name(chord_kv kv) {
-    return kv == CHORD_KV_F32 ? common_kv[1] : kv == CHORD_KV_Q8_0 ? common_kv[2] : common_kv[0];
+    static char name[16];
+    int32_t choice = 0;
+    while (common_kv_type[choice] != kv) choice++;
+    return common_word(CLI_KV_TYPES, choice, name, sizeof name);
 }
 
 static int common_on_progress(void *user, int32_t done, int32_t total) {

@@ -119,7 +119,7 @@ typedef struct gate_spec {
     gate_model *model; // or NULL
     const char *file;  // or NULL
     ch_type type;
-    int32_t kv;                    // index in "f16|f32|q8_0", -1: none given
+    int32_t kv;                    // a ch_kv_type, -1: none given
     int32_t numbers[GATE_N_COUNT]; // 0: none given
     const json_value *limits[GATE_COLUMNS];
     const json_value *value; // of the whole gate

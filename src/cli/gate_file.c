@@ -17,7 +17,7 @@ enum { FILE_MOST_BYTES = 1 << 20 };
 
 static const char *const file_levels[GATE_COLUMNS] = {
     "c", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm", "openblas", "any"};
-static const char *const file_kv[] = {"f16", "f32", "q8_0"};
+static const char *const file_kv[] = {"f16", "f32", "q8_0", "q16"}; // of ch_kv_type
 static const char *const file_tiers[GATE_TIER_COUNT] = {"exact", "share", "ab"};
 
 static const struct {
@@ -322,7 +322,7 @@ static int file_check_shape(const gate_file *file, const gate_spec *gate) {
                          "gate \"%s\": kv_heads must divide heads, and columns (tokens) are among "
                          "the positions",
                          gate->name);
-    if (gate->kv == 2 && n[GATE_N_DIM] % 32)
+    if (gate->kv == CH_KV_Q8_0 && n[GATE_N_DIM] % 32)
         return file_fail(file, gate->line, "gate \"%s\": dim wants a multiple of 32 for q8_0",
                          gate->name);
     return CLI_OK;

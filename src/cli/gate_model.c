@@ -262,7 +262,8 @@ void gate_models_close(gate_file *file) {
 
 void gate_session_desc(const gate_context *context, const gate_spec *spec,
                        chord_session_desc *desc) {
-    static const chord_kv types[] = {CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0};
+    static const chord_kv types[CH_KV_COUNT] = {CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0,
+                                                CHORD_KV_Q16};
     memset(desc, 0, sizeof *desc);
     desc->context = spec->numbers[GATE_N_CONTEXT];
     desc->batch = spec->numbers[GATE_N_BATCH];

@@ -106,9 +106,14 @@ static void work_run_attention(gate_work *w) {
     }
 }
 
+// The cache that a gate asks for, else the one that sessions have.
+static ch_kv_type work_kv(const gate_work *w) {
+    return w->spec->kv < 0 ? CH_KV_Q16 : (ch_kv_type)w->spec->kv;
+}
+
 static bool work_open_attention(const gate_context *context, gate_work *w) {
     const int32_t *n = w->spec->numbers;
-    ch_kv_type type = w->spec->kv == 1 ? CH_KV_F32 : w->spec->kv == 2 ? CH_KV_Q8_0 : CH_KV_F16;
+    ch_kv_type type = work_kv(w);
     int32_t heads = n[GATE_N_HEADS], kv = n[GATE_N_KV_HEADS], dim = n[GATE_N_DIM];
     int32_t positions = n[GATE_N_POSITIONS], tokens = work_number(w, GATE_N_COLUMNS, 1);
     int32_t capacity = ch_ceil_div(positions, CH_KV_CHUNK) * CH_KV_CHUNK;
@@ -188,7 +193,7 @@ static bool work_open_row(const gate_context *context, gate_work *w) {
                     {GATE_QUANTIZE, CH_FAMILY_QUANTIZE}};
     const int32_t *n = w->spec->numbers;
     gate_measure measure = w->spec->measure;
-    ch_kv_type kv = w->spec->kv == 1 ? CH_KV_F32 : w->spec->kv == 2 ? CH_KV_Q8_0 : CH_KV_F16;
+    ch_kv_type kv = work_kv(w);
     size_t dim = (size_t)n[GATE_N_DIM],
            k = (size_t)CH_MAX(n[GATE_N_K], n[GATE_N_HEADS] * n[GATE_N_DIM]);
     k = CH_MAX(k, 2 * dim);

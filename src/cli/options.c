@@ -164,7 +164,7 @@ static bool option_texts(cli_texts *texts, const char *text) {
 
 enum { OPTION_MAX_CHOICES = 16 };
 
-// Splits "f16|f32|q8_0" in place; returns how many words there are.
+// Splits "f16|f32" in place; returns how many words there are.
 static int32_t option_words(char *text, const char **words) {
     int32_t count = 0;
     for (char *at = text; at && count < OPTION_MAX_CHOICES;) {

@@ -107,9 +107,10 @@ static chord_result gpu_supports(const ch_weights *weights, const chord_session_
         return ch_fail(error, CHORD_ERROR_UNSUPPORTED,
                        "the GPU path runs the architecture " GPU_ARCH ", not %s",
                        weights->arch->name);
-    if (desc->kv == CHORD_KV_Q8_0)
+    if (desc->kv == CHORD_KV_Q8_0 || desc->kv == CHORD_KV_Q16)
         return ch_fail(error, CHORD_ERROR_UNSUPPORTED,
-                       "the GPU path has KV caches of f16 and f32, not q8_0");
+                       "the GPU path has KV caches of f16 and f32, not %s",
+                       desc->kv == CHORD_KV_Q16 ? "q16" : "q8_0");
     if (hp->embedding % 4 || hp->feed_forward % 4 || hp->key_dim % 4 || hp->value_dim % 4)
         return ch_fail(
             error, CHORD_ERROR_UNSUPPORTED,

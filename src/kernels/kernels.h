@@ -205,8 +205,15 @@ typedef void ch_rope_fn(float *x, int32_t heads, int32_t head_dim, int32_t pairs
 //   q8_0      K: int8 [capacity / 16][head_dim][16], then
 //                f16 scales [capacity / 16][head_dim / 32][16]
 //             V: int8 [capacity][value_dim], then f16 scales [capacity][value_dim / 32]
-// K is transposed in sixteens so that lanes are positions: no sum across lanes, and no shuffles.
-typedef enum ch_kv_type { CH_KV_F16, CH_KV_F32, CH_KV_Q8_0, CH_KV_COUNT } ch_kv_type;
+//   q16       K: int16 [capacity / 16][head_dim / 2][16][2], then
+//                float scales [capacity / 16][groups][16]
+//             V: int16 [capacity / 2][value_dim][2], then float scales [capacity / 64][groups][64]
+//             odd dimensions count as one more; a group is CH_KV_GROUP elements, the last may be
+//             shorter
+// K is transposed in sixteens so that lanes are positions: no sum across lanes, and no shuffles. In
+// a q16 cache neighbours, along which products are summed, stand in pairs: what instructions for
+// products of 16-bit integers take.
+typedef enum ch_kv_type { CH_KV_F16, CH_KV_F32, CH_KV_Q8_0, CH_KV_Q16, CH_KV_COUNT } ch_kv_type;
 
 // Where one position is written in a Q8_0 cache.
 typedef struct ch_kv_q8 {
@@ -229,13 +236,56 @@ CH_INLINE ch_kv_q8 ch_kv_q8_at(uint8_t *k_cache, uint8_t *v_cache, size_t head_d
 
 #define CH_KV_CHUNK 64 // positions that attention takes at a time
 
+// 64 products of what a q16 cache holds (up to CH_KV_MOST) and what attention multiplies it with
+// (up to CH_ATTN_MOST) are below 2^31.
+#define CH_KV_GROUP  64
+#define CH_KV_MOST   8191
+#define CH_ATTN_MOST 4095
+
+CH_INLINE int32_t ch_kv_groups(int32_t dim) {
+    return ch_ceil_div(dim, CH_KV_GROUP);
+}
+
+// Where the scales of a q16 cache begin: bytes from its start.
+CH_INLINE size_t ch_kv_q16_scales(int32_t dim, int32_t capacity) {
+    return ch_round_up((size_t)dim, 2) * (size_t)capacity * 2;
+}
+
+// Where one position is written in a q16 cache.
+typedef struct ch_kv_q16 {
+    int16_t *k, *v;           // k: pairs 32 apart; v: elements 2 apart
+    float *k_scale, *v_scale; // of group g: k_scale[16 * g], v_scale[64 * g]
+} ch_kv_q16;
+
+CH_INLINE ch_kv_q16 ch_kv_q16_at(uint8_t *k_cache, uint8_t *v_cache, int32_t head_dim,
+                                 int32_t value_dim, int32_t capacity, int32_t position) {
+    size_t p = (size_t)position, kd = ch_round_up((size_t)head_dim, 2),
+           vd = ch_round_up((size_t)value_dim, 2);
+    ch_kv_q16 at;
+    at.k = (int16_t *)(void *)k_cache + p / 16 * 16 * kd + p % 16 * 2;
+    at.v = (int16_t *)(void *)v_cache + p / 2 * 2 * vd + p % 2;
+    at.k_scale = (float *)(void *)(k_cache + ch_kv_q16_scales(head_dim, capacity));
+    at.k_scale += p / 16 * 16 * (size_t)ch_kv_groups(head_dim) + p % 16;
+    at.v_scale = (float *)(void *)(v_cache + ch_kv_q16_scales(value_dim, capacity));
+    at.v_scale += p / 64 * 64 * (size_t)ch_kv_groups(value_dim) + p % 64;
+    return at;
+}
+
 CH_INLINE size_t ch_kv_bytes(ch_kv_type type, int32_t dim, int32_t capacity) {
     size_t n = (size_t)dim * (size_t)capacity;
+    if (type == CH_KV_Q16)
+        return ch_kv_q16_scales(dim, capacity) +
+               (size_t)ch_kv_groups(dim) * (size_t)capacity * sizeof(float);
     return type == CH_KV_F32 ? n * 4 : type == CH_KV_F16 ? n * 2 : n + n / 32 * 2;
 }
 
 // Writes one position of one KV head: k[head_dim], v[value_dim]. Q8_0: per 32, d = max |x| / 127
-// rounded to f16, q = round_half_even(x * (1 / d)) with that d, 0 where d is 0.
+// rounded to f16, q = round_half_even(x * (1 / d)) with that d, 0 where d is 0. Q16: per group,
+// integers of at most CH_KV_MOST:
+//
+// integers of n floats of at most M
+//   top = max |x|, NaN left out, at most the largest float; d = top / M; inverse = 1 / d, but d =
+//   inverse = 0 where that overflows; q = round_half_even(x * inverse), within -M..M, NaN gives -M
 typedef void ch_kv_store_fn(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
                             int32_t capacity, int32_t position, uint8_t *k_cache, uint8_t *v_cache);
 
@@ -255,6 +305,13 @@ typedef void ch_kv_store_fn(const float *k, const float *v, int32_t head_dim, in
 //   o[e]  = o[e] * f, then over the chunk's seen positions j in order o[e] = fma(p[j], V[j][e],
 //   o[e])
 //           (q8_0: V[j][e] = q * scale, exact)
+// q16 has integers instead, those of q per group of its head made once, of at most CH_ATTN_MOST
+// with the scale qd:
+//   s[j]  = over the groups of the head in order fma(t * kd[j], qd, s[j]) from 0; t = exact integer
+//           sum of products over the group, as a float, kd = the key's scale
+//   o[e]  = fma(t, pd, o[e] * f): w[j] = p[j] * vd[j] with the value's scale of e's group, 0 where
+//           position j is not seen; pd and integers of w as above, of at most CH_ATTN_MOST; t =
+//           exact integer sum of them times V over the chunk, as a float
 // At the end y[e] = o[e] * (1 / ch_sum16(l)). m starts as -inf, l and o as 0.
 typedef struct ch_attn_args {
     const float *q;  // [token][q_stride]: head h at h * head_dim
@@ -274,10 +331,10 @@ typedef void ch_attn_fn(const ch_attn_args *a, int32_t head0, int32_t head1, int
 #define CH_ATTN_ROWS 256 // queries (heads x tokens) that attention takes at a time
 
 // Room for a chunk of K and of V as floats, for queries and outputs of CH_ATTN_ROWS rows, and for
-// the scores of sixteen of them.
+// the scores of sixteen of them. What q16 wants instead is less.
 CH_INLINE size_t ch_attn_scratch_bytes(int32_t head_dim, int32_t value_dim) {
     size_t keys = ch_round_up((size_t)head_dim, CH_KV_CHUNK);
-    size_t dims = keys + ch_round_up((size_t)value_dim, 16);
+    size_t dims = keys + ch_round_up((size_t)value_dim, 32);
     return ((CH_KV_CHUNK + CH_ATTN_ROWS) * dims + 16 * CH_KV_CHUNK) * sizeof(float);
 }
 

@@ -299,10 +299,10 @@ REF_FLOAT(bf16)
 
 // ---- quantize
 
-// Rounds to the nearest integer, ties to even, within -127..127; NaN gives -127.
-static int32_t ref_round_q8(float v) {
-    if (!(v > -127.0f)) return -127;
-    if (v > 127.0f) return 127;
+// Rounds to the nearest integer, ties to even, within -most..most; NaN gives -most.
+static int32_t ref_round(float v, float most) {
+    if (!(v > -most)) return (int32_t)-most;
+    if (v > most) return (int32_t)most;
     return (int32_t)rintf(v);
 }
 
@@ -326,7 +326,7 @@ CH_FN void ch_quantize_q8__c(const float *x, size_t x_stride, int32_t cols, int3
                 inverse = scale = 0.0f; // zero, or too small to invert
             int32_t sum[2] = {0, 0};
             for (int32_t i = 0; i < 32; i++) {
-                int32_t v = scale > 0 ? ref_round_q8(from[i] * inverse) : 0;
+                int32_t v = scale > 0 ? ref_round(from[i] * inverse, 127.0f) : 0;
                 r.q[((size_t)(32 * b + i) / 4 * (size_t)group + (size_t)c) * 4 + (size_t)i % 4] =
                     (int8_t)v;
                 sum[i / 16] += v;
@@ -397,7 +397,7 @@ static uint16_t ref_store_q8(const float *x, int8_t *q, size_t step) {
     uint16_t d16 = ch_f16_from_f32(ref_max_abs(x, 32) / 127.0f);
     float d = ch_f32_from_f16(d16), inverse = d > 0 ? 1.0f / d : 0.0f;
     for (size_t i = 0; i < 32; i++)
-        q[i * step] = (int8_t)(d > 0 ? ref_round_q8(x[i] * inverse) : 0);
+        q[i * step] = (int8_t)(d > 0 ? ref_round(x[i] * inverse, 127.0f) : 0);
     return d16;
 }
 
@@ -411,10 +411,56 @@ CH_FN void ch_kv_store_q8_0__c(const float *k, const float *v, int32_t head_dim,
     for (size_t g = 0; g < vd / 32; g++) at.v_scale[g] = ref_store_q8(v + 32 * g, at.v + 32 * g, 1);
 }
 
+// The integers of n floats, `step` apart in q; returns their scale.
+static float ref_integers(const float *x, int32_t n, float most, int16_t *q, size_t step) {
+    float top = ref_max_abs(x, n);
+    if (top > 3.402823466e38f) top = 3.402823466e38f;
+    float d = top / most, inverse = 1.0f / d;
+    if (!(inverse <= 3.402823466e38f)) inverse = d = 0.0f;
+    for (int32_t i = 0; i < n; i++) q[(size_t)i * step] = (int16_t)ref_round(x[i] * inverse, most);
+    return d;
+}
+
+CH_FN void ch_kv_store_q16__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
+                              int32_t capacity, int32_t position, uint8_t *k_cache,
+                              uint8_t *v_cache) {
+    ch_kv_q16 at = ch_kv_q16_at(k_cache, v_cache, head_dim, value_dim, capacity, position);
+    int16_t q[CH_KV_GROUP + 1];
+    for (int32_t g = 0, n = 0; g * CH_KV_GROUP < head_dim; g++) {
+        n = CH_MIN(head_dim - g * CH_KV_GROUP, CH_KV_GROUP);
+        q[n] = 0; // the pair of an odd last one
+        at.k_scale[16 * g] = ref_integers(k + g * CH_KV_GROUP, n, CH_KV_MOST, q, 1);
+        for (int32_t i = 0; i < n; i += 2, at.k += 32) at.k[0] = q[i], at.k[1] = q[i + 1];
+    }
+    for (int32_t g = 0; g * CH_KV_GROUP < value_dim; g++) {
+        int32_t n = CH_MIN(value_dim - g * CH_KV_GROUP, CH_KV_GROUP);
+        at.v_scale[64 * g] =
+            ref_integers(v + g * CH_KV_GROUP, n, CH_KV_MOST, at.v + 2 * g * CH_KV_GROUP, 2);
+    }
+}
+
 // ---- attention
+
+// The score of a query against the key at a position of a q16 cache.
+static float ref_score_q16(const ch_attn_args *a, const float *q, int32_t position) {
+    // Const in all but name: the view serves writers too.
+    ch_kv_q16 at = ch_kv_q16_at((uint8_t *)(uintptr_t)a->k_cache, (uint8_t *)(uintptr_t)a->v_cache,
+                                a->head_dim, a->value_dim, a->capacity, position);
+    float s = 0;
+    for (int32_t g = 0; g * CH_KV_GROUP < a->head_dim; g++) {
+        int16_t integers[CH_KV_GROUP];
+        int32_t n = CH_MIN(a->head_dim - g * CH_KV_GROUP, CH_KV_GROUP), t = 0;
+        float qd = ref_integers(q + g * CH_KV_GROUP, n, CH_ATTN_MOST, integers, 1);
+        for (int32_t i = 0; i < n; i++)
+            t += integers[i] * at.k[(g * CH_KV_GROUP + i) / 2 * 32 + i % 2];
+        s = fmaf((float)t * at.k_scale[16 * g], qd, s);
+    }
+    return s;
+}
 
 // The score of one query against the key at a position.
 static float ref_score(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t position) {
+    if (type == CH_KV_Q16) return ref_score_q16(a, q, position);
     size_t hd = (size_t)a->head_dim, tile = (size_t)(position / 16), lane = (size_t)(position % 16);
     float s = 0;
     if (type == CH_KV_Q8_0) {
@@ -446,6 +492,26 @@ static float ref_value(const ch_attn_args *a, ch_kv_type type, int32_t position,
            ch_f32_from_f16(ch_load_u16(scales + 2 * (at / 32)));
 }
 
+// o = o * f + the weighted values of a chunk, of which positions lo..hi are seen: a q16 cache.
+static void ref_outputs_q16(const ch_attn_args *a, int32_t chunk, int32_t lo, int32_t hi,
+                            const float *p, float f, float *o) {
+    ch_kv_q16 at = ch_kv_q16_at((uint8_t *)(uintptr_t)a->k_cache, (uint8_t *)(uintptr_t)a->v_cache,
+                                a->head_dim, a->value_dim, a->capacity, chunk);
+    int32_t row = (a->value_dim + 1) / 2 * 4; // from one pair of positions to the next
+    for (int32_t g = 0; g * CH_KV_GROUP < a->value_dim; g++) {
+        float weights[CH_KV_CHUNK];
+        int16_t integers[CH_KV_CHUNK];
+        for (int32_t j = 0; j < CH_KV_CHUNK; j++)
+            weights[j] = j >= lo && j < hi ? p[j] * at.v_scale[64 * g + j] : 0;
+        float pd = ref_integers(weights, CH_KV_CHUNK, CH_ATTN_MOST, integers, 1);
+        for (int32_t e = g * CH_KV_GROUP; e < CH_MIN(a->value_dim, (g + 1) * CH_KV_GROUP); e++) {
+            int32_t t = 0;
+            for (int32_t j = lo; j < hi; j++) t += integers[j] * at.v[j / 2 * row + 2 * e + j % 2];
+            o[e] = fmaf((float)t, pd, o[e] * f);
+        }
+    }
+}
+
 // One query, one output row: a direct reading of the canon in kernels.h. y serves as o.
 static void ref_attend(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t at,
                        float *y) {
@@ -463,7 +529,10 @@ static void ref_attend(const ch_attn_args *a, ch_kv_type type, const float *q, i
         for (int32_t j = 0; j < CH_KV_CHUNK; j++) s[j] = ch_exp(s[j] - most);
         for (int i = 0; i < 16; i++)
             l[i] = fmaf(l[i], f, (s[i] + s[i + 16]) + (s[i + 32] + s[i + 48]));
-        for (int32_t e = 0; e < a->value_dim; e++) {
+        if (type == CH_KV_Q16)
+            ref_outputs_q16(a, chunk, CH_MAX(first - chunk, 0), CH_MIN(at + 1 - chunk, CH_KV_CHUNK),
+                            s, f, y);
+        for (int32_t e = 0; e < a->value_dim && type != CH_KV_Q16; e++) {
             float o = y[e] * f;
             for (int32_t j = 0; j < CH_KV_CHUNK; j++)
                 if (chunk + j >= first && chunk + j <= at)
@@ -498,4 +567,9 @@ CH_FN void ch_attention_f32__c(const ch_attn_args *a, int32_t head0, int32_t hea
 CH_FN void ch_attention_q8_0__c(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
                                 int32_t t1) {
     ref_attention(a, CH_KV_Q8_0, head0, head1, t0, t1);
+}
+
+CH_FN void ch_attention_q16__c(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
+                               int32_t t1) {
+    ref_attention(a, CH_KV_Q16, head0, head1, t0, t1);
 }

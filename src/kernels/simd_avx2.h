@@ -15,6 +15,9 @@
 #define X256_FN     CH_FORCE_INLINE X256_TARGET
 
 typedef __m256 x256_v;
+typedef __m256i x256_i;
+typedef __m256i x256_pairs; // of 16-bit integers
+typedef __m256i x256_pair;  // the same one in all lanes
 
 // All ones in the first n lanes, 0 <= n <= 8.
 X256_FN __m256i x256_mask(int32_t n) {
@@ -92,11 +95,57 @@ X256_FN x256_v x256_load_i8(const uint8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
 
+// Within -most..most; NaN becomes -most.
+X256_FN x256_v x256_clamp(x256_v x, float most) {
+    return _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-most)), _mm256_set1_ps(most));
+}
+
 // Rounds to the nearest integers, ties to even, within -127..127 (NaN: -127).
 X256_FN __m256i x256_round_q8(x256_v x) {
-    x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-127.0f)), _mm256_set1_ps(127.0f));
-    return _mm256_cvtps_epi32(x);
+    return _mm256_cvtps_epi32(x256_clamp(x, 127.0f));
 }
+
+// Rounds a, then b to the nearest integers, ties to even, and stores them in 16 bits each, which
+// they fit in.
+X256_FN void x256_store_i16(int16_t *p, x256_v a, x256_v b) {
+    __m256i i = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(i, 0xd8));
+}
+
+// ---- integers
+
+X256_FN x256_i x256_zero_i(void) {
+    return _mm256_setzero_si256();
+}
+
+X256_FN x256_pairs x256_load_pairs(const uint8_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+X256_FN x256_pair x256_set1_pair(const int16_t *p) {
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+
+// Each lane of c + the products of its two 16-bit integers of a and b.
+X256_FN x256_i x256_dot16(x256_i c, x256_pair a, x256_pairs b) {
+    c = _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
+    __asm__("" : "+x"(c)); // gcc would move sums from register to register
+    return c;
+}
+
+// The same with AVX-VNNI.
+X256_FN x256_i x256_dot16_vnni(x256_i c, x256_pair a, x256_pairs b) {
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+
+X256_FN x256_v x256_from_i(x256_i x) {
+    return _mm256_cvtepi32_ps(x);
+}
+
+// ---- floats
 
 // Rounds as above and stores 8 bytes.
 X256_FN void x256_store_q8(int8_t *p, x256_v x) {
@@ -152,6 +201,21 @@ X256_FN float x256_max_lanes(x256_v x) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+// Lane i is the largest of row i of 8; there is no NaN.
+X256_FN x256_v x256_max_rows(const float *rows) {
+    x256_v x[8];
+    CH_UNROLL for (int i = 0; i < 8; i++) x[i] = x256_load(rows + 8 * i);
+    CH_UNROLL for (int i = 0; i < 8; i += 2) x[i / 2] =
+        _mm256_max_ps(_mm256_unpacklo_ps(x[i], x[i + 1]), _mm256_unpackhi_ps(x[i], x[i + 1]));
+    CH_UNROLL for (int i = 0; i < 4; i += 2) {
+        __m256d a = _mm256_castps_pd(x[i]), b = _mm256_castps_pd(x[i + 1]);
+        x[i / 2] = _mm256_max_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)),
+                                 _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
+    }
+    return _mm256_max_ps(_mm256_permute2f128_ps(x[0], x[1], 0x20),
+                         _mm256_permute2f128_ps(x[0], x[1], 0x31));
 }
 
 // Lane i where lo <= at + i < hi, -inf elsewhere.

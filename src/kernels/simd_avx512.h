@@ -15,6 +15,9 @@
 #define X512_FN     CH_FORCE_INLINE X512_TARGET
 
 typedef __m512 x512_v;
+typedef __m512i x512_i;
+typedef __m512i x512_pairs; // of 16-bit integers
+typedef __m512i x512_pair;  // the same one in all lanes
 
 // The first n lanes, 0 <= n <= 16.
 X512_FN __mmask16 x512_mask(int32_t n) {
@@ -77,11 +80,52 @@ X512_FN x512_v x512_load_i8(const uint8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
 
+// Within -most..most; NaN becomes -most.
+X512_FN x512_v x512_clamp(x512_v x, float most) {
+    return _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-most)), _mm512_set1_ps(most));
+}
+
 // Rounds to the nearest integers, ties to even, within -127..127 (NaN: -127), and stores 16 bytes.
 X512_FN void x512_store_q8(int8_t *p, x512_v x) {
-    x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-127.0f)), _mm512_set1_ps(127.0f));
+    x = x512_clamp(x, 127.0f);
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
 }
+
+// Rounds a, then b to the nearest integers, ties to even, and stores them in 16 bits each, which
+// they fit in.
+X512_FN void x512_store_i16(int16_t *p, x512_v a, x512_v b) {
+    __m512i i = _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), i));
+}
+
+// ---- integers
+
+X512_FN x512_i x512_zero_i(void) {
+    return _mm512_setzero_si512();
+}
+
+X512_FN x512_pairs x512_load_pairs(const uint8_t *p) {
+    return _mm512_loadu_si512(p);
+}
+
+X512_FN x512_pair x512_set1_pair(const int16_t *p) {
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm512_set1_epi32(pair);
+}
+
+// Each lane of c + the products of its two 16-bit integers of a and b. Not by the compiler's own
+// function, around which gcc 12 moves accumulators from register to register.
+X512_FN x512_i x512_dot16(x512_i c, x512_pair a, x512_pairs b) {
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+}
+
+X512_FN x512_v x512_from_i(x512_i x) {
+    return _mm512_cvtepi32_ps(x);
+}
+
+// ---- floats
 
 X512_FN x512_v x512_add(x512_v a, x512_v b) {
     return _mm512_add_ps(a, b);
@@ -128,6 +172,23 @@ X512_FN x512_v x512_neg(x512_v x) {
 // The largest lane; there is no NaN.
 X512_FN float x512_max_lanes(x512_v x) {
     return _mm512_reduce_max_ps(x);
+}
+
+// Lane i is the largest of row i of 16; there is no NaN.
+X512_FN x512_v x512_max_rows(const float *rows) {
+    x512_v x[16];
+    CH_UNROLL for (int i = 0; i < 16; i++) x[i] = x512_load(rows + 16 * i);
+    CH_UNROLL for (int i = 0; i < 16; i += 2) x[i / 2] =
+        _mm512_max_ps(_mm512_unpacklo_ps(x[i], x[i + 1]), _mm512_unpackhi_ps(x[i], x[i + 1]));
+    CH_UNROLL for (int i = 0; i < 8; i += 2) {
+        __m512d a = _mm512_castps_pd(x[i]), b = _mm512_castps_pd(x[i + 1]);
+        x[i / 2] = _mm512_max_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                                 _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+    CH_UNROLL for (int i = 0; i < 4; i += 2) x[i / 2] = _mm512_max_ps(
+        _mm512_shuffle_f32x4(x[i], x[i + 1], 0x44), _mm512_shuffle_f32x4(x[i], x[i + 1], 0xee));
+    return _mm512_max_ps(_mm512_shuffle_f32x4(x[0], x[1], 0x88),
+                         _mm512_shuffle_f32x4(x[0], x[1], 0xdd));
 }
 
 // Lane i where lo <= at + i < hi, -inf elsewhere.

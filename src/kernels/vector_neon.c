@@ -6,6 +6,7 @@
 //
 // Invariants: a NaN must count as in the reference: comparisons are written as compare and select,
 // not as minimum and maximum, wherever one may come in.
+#include "kv_store_q16.h"
 #include "neon.h"
 
 #if CH_ARM64
@@ -231,6 +232,38 @@ CH_FN void ch_kv_store_q8_0__neon(const float *k, const float *v, int32_t head_d
     for (size_t g = 0; g < hd / 32; g++)
         at.k_scale[16 * g] = vcn_store_q8(k + 32 * g, at.k + 16 * 32 * g, 16);
     for (size_t g = 0; g < vd / 32; g++) at.v_scale[g] = vcn_store_q8(v + 32 * g, at.v + 32 * g, 1);
+}
+
+// The n floats at x, zeros after them; 1..4 of them count.
+CH_FORCE_INLINE float32x4_t vcn_load_n(const float *x, int32_t n) {
+    float all[4] = {0, 0, 0, 0};
+    if (n >= 4) return vld1q_f32(x);
+    memcpy(all, x, (size_t)n * sizeof *x);
+    return vld1q_f32(all);
+}
+
+CH_FN float ch_integers__neon(const float *x, int32_t n, float most, int16_t *q) {
+    float32x4_t top = vdupq_n_f32(0), low = vdupq_n_f32(-most), high = vdupq_n_f32(most);
+    for (int32_t i = 0; i < n; i += 4) {
+        float32x4_t v = vabsq_f32(vcn_load_n(x + i, n - i));
+        top = vbslq_f32(vcgtq_f32(v, top), v, top);
+    }
+    float largest = vmaxvq_f32(top);
+    float d = CH_MIN(largest, 3.402823466e38f) / most, inverse = 1.0f / d;
+    if (!(inverse <= 3.402823466e38f)) inverse = d = 0.0f;
+    for (int32_t i = 0; i < n; i += 4) {
+        float32x4_t v = vmulq_n_f32(vcn_load_n(x + i, n - i), inverse);
+        v = vminq_f32(vbslq_f32(vcgtq_f32(v, low), v, low), high);
+        vst1_s16(q + i, vmovn_s32(vcvtnq_s32_f32(v)));
+    }
+    return d;
+}
+
+CH_FN void ch_kv_store_q16__neon(const float *k, const float *v, int32_t head_dim,
+                                 int32_t value_dim, int32_t capacity, int32_t position,
+                                 uint8_t *k_cache, uint8_t *v_cache) {
+    kv_store_q16(ch_integers__neon, k, v, head_dim, value_dim, capacity, position, k_cache,
+                 v_cache);
 }
 
 #endif

@@ -180,6 +180,32 @@ VT_KERNEL(kv_store_q8_0)
     for (size_t g = 0; g < vd / 32; g++) at.v_scale[g] = VT(store_q8)(v + 32 * g, at.v + 32 * g);
 }
 
+// Those up to the next two whole vectors become 0.
+CH_FN VT_TARGET float VT_EXPAND(integers, VT_HOW)(const float *x, int32_t n, float most,
+                                                  int16_t *q) {
+    V(v) top = V(zero)();
+    for (int32_t i = 0; i < n; i += LANES)
+        top = V(max)(V(abs)(V(load_n)(x + i, CH_MIN(n - i, LANES))), top);
+    float largest = V(max_lanes)(top);
+    float d = CH_MIN(largest, 3.402823466e38f) / most, inverse = 1.0f / d;
+    if (!(inverse <= 3.402823466e38f)) inverse = d = 0.0f;
+    V(v) by = V(set1)(inverse);
+    for (int32_t i = 0; i < n; i += 2 * LANES) {
+        int32_t left = n - i, far = CH_MIN(CH_MAX(left - LANES, 0), LANES);
+        V(v) a = V(mul)(V(load_n)(x + i, CH_MIN(left, LANES)), by);
+        V(v) b = far ? V(mul)(V(load_n)(x + i + LANES, far), by) : V(zero)();
+        V(store_i16)(q + i, V(clamp)(a, most), V(clamp)(b, most));
+    }
+    return d;
+}
+
+VT_KERNEL(kv_store_q16)
+(const float *k, const float *v, int32_t head_dim, int32_t value_dim, int32_t capacity,
+ int32_t position, uint8_t *k_cache, uint8_t *v_cache) {
+    kv_store_q16(VT_EXPAND(integers, VT_HOW), k, v, head_dim, value_dim, capacity, position,
+                 k_cache, v_cache);
+}
+
 #undef VT_PASTE
 #undef VT_EXPAND
 #undef VT_KERNEL

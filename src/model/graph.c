@@ -399,7 +399,7 @@ static void graph_count(const ch_weights *weights, const ch_op *op, ch_kv_type k
 
 CH_FN void ch_op_describe(const ch_weights *weights, const ch_op *op, ch_kv_type kv,
                           chord_op_info *info) {
-    static const char *const kv_names[CH_KV_COUNT] = {"f16", "f32", "q8_0"};
+    static const char *const kv_names[CH_KV_COUNT] = {"f16", "f32", "q8_0", "q16"};
     memset(info, 0, sizeof *info);
     info->kind = ch_op_kind_name((ch_op_kind)op->kind);
     info->kernel = op->kernel >= 0 ? ch_kernel_at(op->kernel)->name : "";

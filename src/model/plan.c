@@ -44,8 +44,7 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
                                 ch_plan *plan, chord_error *error) {
     const ch_hparams *hp = &weights->hp;
     chord_plan_table *t = &plan->table;
-    static const ch_kv_type kv_of[] = {CH_KV_F16, CH_KV_F16, CH_KV_F32, CH_KV_Q8_0};
-    static const chord_kv kv_chosen[] = {CHORD_KV_F16, CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0};
+    static const ch_kv_type kv_of[] = {CH_KV_Q16, CH_KV_F16, CH_KV_F32, CH_KV_Q8_0, CH_KV_Q16};
     if (desc->context < 0 || desc->context > CH_ARCH_MAX_CONTEXT)
         return ch_fail(error, CHORD_ERROR_ARGUMENT, "context is %d, wanted 0 (choose) to %d",
                        (int)desc->context, (int)CH_ARCH_MAX_CONTEXT);
@@ -64,7 +63,10 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     if (desc->draft < 0 || desc->draft >= CH_MATVEC_COLUMNS)
         return ch_fail(error, CHORD_ERROR_ARGUMENT, "draft is %d, wanted 0 (none) to %d",
                        (int)desc->draft, CH_MATVEC_COLUMNS - 1);
-    plan->kv = kv_of[desc->kv];
+    t->kv = desc->kv;
+    if (desc->kv == CHORD_KV_DEFAULT)
+        t->kv = desc->device == CHORD_DEVICE_CPU ? CHORD_KV_Q16 : CHORD_KV_F16;
+    plan->kv = kv_of[t->kv];
     if (plan->kv == CH_KV_Q8_0 && (hp->key_dim % 32 || hp->value_dim % 32))
         return ch_fail(
             error, CHORD_ERROR_UNSUPPORTED,
@@ -89,7 +91,6 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
             ch_printable(desc->cpu, strlen(desc->cpu), shown, sizeof shown));
     }
     if (desc->cpu) plan->graph.cpu &= mask;
-    t->kv = kv_chosen[desc->kv];
     t->lanes = desc->lanes;
     if (plan->graph.gpu) t->lanes = 1; // they have nothing to do
     if (t->lanes == 0) t->lanes = CH_MIN(ch_os_cores(), PLAN_MAX_LANES);
