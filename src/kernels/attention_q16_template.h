@@ -40,8 +40,7 @@ typedef struct AQ(fetch) {
 
 // What a register tile does.
 typedef struct AQ(job) {
-    const int16_t *a; // [q][a_row]
-    size_t a_row;
+    const int16_t *a;                    // [q][AQ_ROW]
     const uint8_t *b;                    // [k][b_step], vector v at v * b_next
     size_t b_step;                       // bytes
     size_t b_next;                       // bytes
@@ -64,7 +63,7 @@ CH_FORCE_INLINE AQ_TARGET void AQ(tile)(const AQ(job) * j, int rows) {
     AQ_EACH_ROW(AQ_START)
 #define AQ_ROW_STEP(q)                                                                             \
     if (q < rows) {                                                                                \
-        V(pair) w = V(set1_pair)(a + q * j->a_row);                                                \
+        V(pair) w = V(set1_pair)(a + q * AQ_ROW);                                                  \
         c##q##0 = AQ_V(AQ_DOT)(c##q##0, w, b0);                                                    \
         c##q##1 = AQ_V(AQ_DOT)(c##q##1, w, b1);                                                    \
     }
@@ -147,8 +146,7 @@ typedef struct AQ(work) {
     int32_t hd, vd;  // dimensions
     int32_t o_row;   // value_dim in whole tiles
     int32_t k_groups, v_groups;
-    int32_t chunk;         // position where it begins
-    const uint8_t *k, *v;  // its keys and values
+    const uint8_t *k, *v;  // keys and values of the chunk
     const float *k_scales; // [4][k_groups][16]
     const float *v_scales; // [v_groups][64], 0 for values that no query sees
     float *clean;          // room for such
@@ -172,7 +170,6 @@ static AQ_TARGET void AQ(scores)(AQ(work) * w, int32_t q, int32_t lo, int32_t hi
     size_t pairs = (size_t)(w->hd + 1) / 2;
     AQ(job) j;
     j.fetch = q == 0 ? &w->fetch : NULL;
-    j.a_row = AQ_ROW;
     j.b_step = 64;
     // The second vector: 8 positions on, or the next sixteen.
     j.b_next = LANES == 16 ? pairs * 64 : 32;
@@ -277,7 +274,6 @@ static AQ_TARGET void AQ(outputs)(AQ(work) * w, int32_t q, int32_t rows, int32_t
     size_t row = (size_t)(w->vd + 1) / 2 * 8;
     AQ(job) j;
     j.fetch = q == 0 ? &w->fetch : NULL;
-    j.a_row = AQ_ROW;
     j.b_step = row;
     j.b_next = 4 * LANES;
     j.k = hi - lo;
@@ -293,28 +289,15 @@ static AQ_TARGET void AQ(outputs)(AQ(work) * w, int32_t q, int32_t rows, int32_t
     }
 }
 
-// What rows q..q + n see of a chunk, together: lo <= j < hi. False when they see nothing of it.
-static bool AQ(seen)(const AQ(work) * w, int32_t q, int32_t n, int32_t *lo, int32_t *hi) {
-    *lo = CH_KV_CHUNK;
-    *hi = 0;
-    for (int32_t r = q; r < q + n; r++) {
-        if (w->hi[r] <= w->lo[r]) continue;
-        *lo = CH_MIN(*lo, w->lo[r]);
-        *hi = CH_MAX(*hi, w->hi[r]);
-    }
-    return *hi > *lo;
-}
-
 // One chunk for all queries.
 static AQ_TARGET void AQ(chunk)(AQ(work) * w, int32_t chunk) {
     const ch_attn_args *a = w->a;
     const int32_t unit = 2 * LANES;
     size_t at = (size_t)chunk;
-    w->chunk = chunk;
     w->k = a->k_cache + at * ch_round_up((size_t)w->hd, 2) * 2;
     w->v = a->v_cache + at * ch_round_up((size_t)w->vd, 2) * 2;
     // The next chunk, or where there is none this one.
-    size_t next = chunk + CH_KV_CHUNK < a->capacity ? CH_KV_CHUNK : 0;
+    bool next = chunk + CH_KV_CHUNK < a->capacity;
     w->fetch.k_half = ch_round_up((size_t)w->hd, 2) * CH_KV_CHUNK;
     w->fetch.v_half = ch_round_up((size_t)w->vd, 2) * CH_KV_CHUNK;
     w->fetch.k = w->k + (next ? 2 * w->fetch.k_half : 0);
@@ -324,12 +307,12 @@ static AQ_TARGET void AQ(chunk)(AQ(work) * w, int32_t chunk) {
                   at * (size_t)w->k_groups;
     w->v_scales = (const float *)(const void *)(a->v_cache + ch_kv_q16_scales(w->vd, a->capacity)) +
                   at * (size_t)w->v_groups;
-    for (int32_t r = 0; r < w->rows; r++) {
+    for (int32_t r = 0; r < w->n; r++) {
         w->lo[r] = CH_MAX(w->first[r] - chunk, 0);
         w->hi[r] = CH_MIN(w->last[r] + 1 - chunk, CH_KV_CHUNK);
     }
     int32_t from = 0, to = 0;
-    AQ(seen)(w, 0, w->n, &from, &to);
+    ch_attn_seen(w->lo, w->hi, w->n, &from, &to);
     if (to - from < CH_KV_CHUNK) {
         for (int32_t i = 0; i < w->v_groups * CH_KV_CHUNK; i++) {
             int32_t j = i % CH_KV_CHUNK;
@@ -339,14 +322,14 @@ static AQ_TARGET void AQ(chunk)(AQ(work) * w, int32_t chunk) {
     }
     for (int32_t part = 0; part < w->n; part += AQ_PART) {
         int32_t end = CH_MIN(part + AQ_PART, w->n);
-        if (!AQ(seen)(w, part, end - part, &from, &to)) continue;
+        if (!ch_attn_seen(w->lo + part, w->hi + part, end - part, &from, &to)) continue;
         for (int32_t q = part, lo = 0, hi = 0; q < end; q += AQ_BLOCK)
-            if (AQ(seen)(w, q, CH_MIN(end - q, AQ_BLOCK), &lo, &hi))
+            if (ch_attn_seen(w->lo + q, w->hi + q, CH_MIN(end - q, AQ_BLOCK), &lo, &hi))
                 AQ(scores)(w, q, lo / unit * unit, ch_ceil_div(hi, unit) * unit);
         AQ(weights)(w, part, end);
         for (int32_t g = 0; g < w->v_groups; g++) AQ(integers)(w, g, part, end);
         for (int32_t q = part, lo = 0, hi = 0; q < end; q += AQ_BLOCK)
-            if (AQ(seen)(w, q, CH_MIN(end - q, AQ_BLOCK), &lo, &hi))
+            if (ch_attn_seen(w->lo + q, w->hi + q, CH_MIN(end - q, AQ_BLOCK), &lo, &hi))
                 AQ(outputs)(w, q, CH_MIN(end - q, AQ_BLOCK), lo, hi);
     }
 }
@@ -384,7 +367,6 @@ static AQ_TARGET void AQ(begin)(AQ(work) * w, int32_t head0, int32_t heads, int3
         w->last[r] = a->pos0 + t;
         w->first[r] = a->window > 0 ? CH_MAX(0, w->last[r] + 1 - a->window) : 0;
     }
-    for (int32_t r = w->n; r < w->rows; r++) w->first[r] = w->last[r] = -1; // see nothing
 }
 
 static AQ_TARGET void AQ(attention)(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,

@@ -350,18 +350,6 @@ static AT_TARGET void AT(block_outputs)(AT(work) * w, int32_t chunk, int32_t q) 
         AT(outputs)(w, chunk, r, 1, CH_MAX(to, w->lo[r]), w->hi[r]);
 }
 
-// What rows q..q + n see of a chunk, together: lo <= j < hi. False when they see nothing of it.
-static bool AT(seen)(const AT(work) * w, int32_t q, int32_t n, int32_t *lo, int32_t *hi) {
-    *lo = CH_KV_CHUNK;
-    *hi = 0;
-    for (int32_t r = q; r < q + n; r++) {
-        if (w->hi[r] <= w->lo[r]) continue;
-        *lo = CH_MIN(*lo, w->lo[r]);
-        *hi = CH_MAX(*hi, w->hi[r]);
-    }
-    return *hi > *lo;
-}
-
 // One chunk for all queries. Keys are taken in whole tiles of positions (what no query sees is
 // dropped with its score), values only as far as some query sees them.
 static AT_TARGET void AT(chunk)(AT(work) * w, int32_t chunk) {
@@ -371,13 +359,13 @@ static AT_TARGET void AT(chunk)(AT(work) * w, int32_t chunk) {
         w->lo[r] = CH_MAX(w->first[r] - chunk, 0);
         w->hi[r] = CH_MIN(w->last[r] + 1 - chunk, CH_KV_CHUNK);
     }
-    if (!AT(seen)(w, 0, w->n, &lo, &hi)) return;
+    if (!ch_attn_seen(w->lo, w->hi, w->n, &lo, &hi)) return;
     if (w->convert) AT(widen_keys)(w, chunk, lo / unit * unit, ch_ceil_div(hi, unit) * unit);
     if (w->whole < w->vd) AT(widen_values)(w, chunk, lo, hi);
     for (int32_t part = 0; part < w->n; part += AT_PART) {
         int32_t end = CH_MIN(part + AT_PART, w->n);
         for (int32_t q = part, from = 0, to = 0; q < end; q += AT_BLOCK)
-            if (AT(seen)(w, q, CH_MIN(end - q, AT_BLOCK), &from, &to))
+            if (ch_attn_seen(w->lo + q, w->hi + q, CH_MIN(end - q, AT_BLOCK), &from, &to))
                 AT(scores)(w, chunk, q, from / unit * unit, ch_ceil_div(to, unit) * unit);
         AT(weights)(w, part, end);
         for (int32_t q = part; q < end; q += AT_BLOCK) AT(block_outputs)(w, chunk, q);

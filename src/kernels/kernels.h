@@ -328,6 +328,20 @@ typedef struct ch_attn_args {
 typedef void ch_attn_fn(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
                         int32_t t1);
 
+// What n queries see of a chunk, together: from <= j < to, where each sees lo <= j < hi. False
+// where they see nothing of it.
+CH_INLINE bool ch_attn_seen(const int32_t *lo, const int32_t *hi, int32_t n, int32_t *from,
+                            int32_t *to) {
+    *from = CH_KV_CHUNK;
+    *to = 0;
+    for (int32_t r = 0; r < n; r++) {
+        if (hi[r] <= lo[r]) continue;
+        *from = CH_MIN(*from, lo[r]);
+        *to = CH_MAX(*to, hi[r]);
+    }
+    return *to > *from;
+}
+
 #define CH_ATTN_ROWS 256 // queries (heads x tokens) that attention takes at a time
 
 // Room for a chunk of K and of V as floats, for queries and outputs of CH_ATTN_ROWS rows, and for
