@@ -36,57 +36,76 @@ GM_TARGET CH_FORCE_INLINE void GM(widen_f32)(const uint8_t *from, float *to) {
         GM(store_f)(to + p * GM_N, GM(load_f)(from + (size_t)p * GM_V));
 }
 
+// Sixteen s of a row, whole, as floats.
+GM_TARGET CH_FORCE_INLINE void GM(widen_one)(ch_type type, const uint8_t *row, int32_t s,
+                                             float *to) {
+    if (type == CH_TYPE_F32)
+        GM(widen_f32)(row + (size_t)s * 64, to);
+    else if (type == CH_TYPE_F16)
+        GM(widen_f16)(row + (size_t)s * 32, to);
+    else
+        GM(widen_bf16)(row + (size_t)s * 32, to);
+}
+
 // Rows r..r+15 as a panel; past the last row it is taken again.
 GM_TARGET CH_FORCE_INLINE void GM(widen)(const ch_mm_args *a, int32_t r, int32_t rows,
                                          const ch_type type, float *panel) {
     int32_t sixteens = a->k / 16, end = a->k % 16, all = ch_ceil_div(a->k, 16);
     size_t bytes = type == CH_TYPE_F32 ? 64 : 32;
     for (int32_t block = 0; block < all; block += GF_STEPS) {
-        int32_t steps = CH_MIN(GF_STEPS, all - block);
+        int32_t next = CH_MIN(block + GF_STEPS, all), whole = CH_MIN(next, sixteens);
         float *to = panel + (size_t)block * 256;
         for (int32_t i = 0; i < 16; i += GF_ROWS) {
             const uint8_t *from[GF_ROWS];
-            for (int32_t j = 0; j < GF_ROWS; j++)
-                from[j] = a->w + (size_t)(r + CH_MIN(i + j, rows - 1)) * a->w_stride;
-            for (int32_t s = block; s < block + steps; s++)
-                for (int32_t j = 0; j < GF_ROWS; j++, to += 16) {
-                    const uint8_t *at = from[j] + (size_t)s * bytes;
-                    if (s == sixteens)
-                        GM(widen_end)(type, at, end, to);
-                    else if (type == CH_TYPE_F32)
-                        GM(widen_f32)(at, to);
-                    else if (type == CH_TYPE_F16)
-                        GM(widen_f16)(at, to);
-                    else
-                        GM(widen_bf16)(at, to);
-                }
+            CH_UNROLL for (int j = 0; j < GF_ROWS; j++) from[j] =
+                a->w + (size_t)(r + CH_MIN(i + j, rows - 1)) * a->w_stride;
+            for (int32_t s = block; s < whole; s++, to += GF_ROWS * 16)
+                CH_UNROLL for (int j = 0; j < GF_ROWS; j++)
+                    GM(widen_one)(type, from[j], s, to + j * 16);
+            if (whole == next) continue;
+            for (int j = 0; j < GF_ROWS; j++, to += 16)
+                GM(widen_end)(type, from[j] + (size_t)whole * bytes, end, to);
         }
     }
 }
 
-// One tile over `steps` sixteens: acc[c * 16 + r] += w[r] * x[c]. `left` floats of x are readable.
-GM_TARGET CH_FORCE_INLINE void GM(float_tile)(const float *w, const float *const *x, int32_t steps,
-                                              int32_t left, float *acc, const int columns) {
-    GM_F t[GF_ROWS * GF_COLUMNS * GF_PARTS], part[GF_ROWS];
-    CH_UNROLL for (int i = 0; i < GF_ROWS * columns * GF_PARTS; i++) t[i] =
-        GM(load_f)(acc + (size_t)((i / (columns * GF_PARTS)) + i / GF_PARTS % columns * 16) * 16 +
-                   (size_t)(i % GF_PARTS * GM_N));
-    int32_t whole = left < 16 * steps ? steps - 1 : steps;
-    const float *column[GF_COLUMNS];
-    CH_UNROLL for (int c = 0; c < columns; c++) column[c] = x[c];
-    for (int32_t s = 0; s < whole; s++, w += GF_ROWS * 16) {
-        CH_UNROLL for (int p = 0; p < GF_PARTS; p++) {
-            CH_UNROLL for (int r = 0; r < GF_ROWS; r++) part[r] = GM(load_f)(w + r * 16 + p * GM_N);
-            CH_UNROLL for (int c = 0; c < columns; c++) {
-                GM_F v = GM(load_f)(column[c] + s * 16 + p * GM_N);
-                GM_IN_REGISTER(v); // gcc would load it for each row
-                CH_UNROLL for (int r = 0; r < GF_ROWS; r++) {
-                    GM_F *to = &t[(r * columns + c) * GF_PARTS + p];
-                    *to = GM(fma)(part[r], v, *to);
-                }
+// Sixteen s of a tile.
+GM_TARGET CH_FORCE_INLINE void GM(float_step)(const float *w, const float *const *x, int32_t s,
+                                              GM_F *t, const int columns) {
+    GM_F part[GF_ROWS];
+    CH_UNROLL for (int p = 0; p < GF_PARTS; p++) {
+        CH_UNROLL for (int r = 0; r < GF_ROWS; r++) part[r] = GM(load_f)(w + r * 16 + p * GM_N);
+        CH_UNROLL for (int c = 0; c < columns; c++) {
+            GM_F v = GM(load_f)(x[c] + s * 16 + p * GM_N);
+            GM_IN_REGISTER(v); // gcc would load it for each row
+            CH_UNROLL for (int r = 0; r < GF_ROWS; r++) {
+                GM_F *to = &t[(r * columns + c) * GF_PARTS + p];
+                *to = GM(fma)(part[r], v, *to);
             }
         }
     }
+}
+
+// One tile over `steps` sixteens: acc[c * 16 + r] += w[r] * x[c], or = where it is the first.
+// `left` floats of x are readable.
+GM_TARGET CH_FORCE_INLINE void GM(float_tile)(const float *w, const float *const *x, int32_t steps,
+                                              int32_t left, bool first, float *acc,
+                                              const int columns) {
+    const int vectors = GF_ROWS * columns * GF_PARTS;
+    GM_F t[GF_ROWS * GF_COLUMNS * GF_PARTS];
+    float *at[GF_ROWS * GF_COLUMNS * GF_PARTS];
+    CH_UNROLL for (int i = 0; i < vectors; i++) {
+        int r = i / (columns * GF_PARTS), c = i / GF_PARTS % columns;
+        at[i] = acc + (size_t)(r + c * 16) * 16 + (size_t)(i % GF_PARTS * GM_N);
+    }
+    if (first)
+        CH_UNROLL for (int i = 0; i < vectors; i++) t[i] = GM(set1_f)(0.0f);
+    else
+        CH_UNROLL for (int i = 0; i < vectors; i++) t[i] = GM(load_f)(at[i]);
+    int32_t whole = left < 16 * steps ? steps - 1 : steps;
+    const float *column[GF_COLUMNS];
+    CH_UNROLL for (int c = 0; c < columns; c++) column[c] = x[c];
+    for (int32_t s = 0; s < whole; s++, w += GF_ROWS * 16) GM(float_step)(w, column, s, t, columns);
     if (whole < steps) {
         int32_t n = left - 16 * whole;
         CH_UNROLL for (int p = 0; p < GF_PARTS; p++) {
@@ -100,23 +119,19 @@ GM_TARGET CH_FORCE_INLINE void GM(float_tile)(const float *w, const float *const
             }
         }
     }
-    CH_UNROLL for (int i = 0; i < GF_ROWS * columns * GF_PARTS; i++)
-        GM(store_f)(acc + (size_t)((i / (columns * GF_PARTS)) + i / GF_PARTS % columns * 16) * 16 +
-                        (size_t)(i % GF_PARTS * GM_N),
-                    t[i]);
+    CH_UNROLL for (int i = 0; i < vectors; i++) GM(store_f)(at[i], t[i]);
 }
 
 // `columns` columns of all sixteen rows: acc is [column][row][16].
 GM_TARGET CH_FORCE_INLINE void GM(float_columns)(const float *panel, const float *const *x,
                                                  int32_t k, float *acc, const int columns) {
-    for (int i = 0; i < columns * 256; i += GM_N) GM(store_f)(acc + i, GM(set1_f)(0.0f));
     int32_t all = ch_ceil_div(k, 16);
     for (int32_t block = 0; block < all; block += GF_STEPS) {
         int32_t steps = CH_MIN(GF_STEPS, all - block);
         const float *column[GF_COLUMNS];
         CH_UNROLL for (int c = 0; c < columns; c++) column[c] = x[c] + (size_t)block * 16;
         for (int r = 0; r < 16; r += GF_ROWS) GM(float_tile)
-        (panel + (size_t)(block * 16 + r * steps) * 16, column, steps, k - block * 16,
+        (panel + (size_t)(block * 16 + r * steps) * 16, column, steps, k - block * 16, block == 0,
          acc + (size_t)r * 16, columns);
     }
 }

@@ -91,32 +91,60 @@ MV512_FN __m512i mv512_blocks(const uint8_t *p, size_t stride) {
     return mv512_lanes(p, p + stride, p + 2 * stride, p + 3 * stride);
 }
 
-// Four dwords of four consecutive blocks, each in all of its lane.
-MV512_FN __m512i mv512_dwords(const uint8_t *p, size_t stride) {
-    int32_t v[4];
-    for (int i = 0; i < 4; i++) memcpy(&v[i], p + (size_t)i * stride, 4);
-    __m512i r = _mm512_maskz_set1_epi32(0x000f, v[0]);
-    r = _mm512_mask_set1_epi32(r, 0x00f0, v[1]);
-    r = _mm512_mask_set1_epi32(r, 0x0f00, v[2]);
-    return _mm512_mask_set1_epi32(r, 0xf000, v[3]);
+// Where a lane of a register that mv512_gather makes comes from, in 32-bit words: of window `a`
+// below 16, of window `b` from 16 on.
+MV512_FN int mv512_word(int at, int a, int b) {
+    return at >= a && at % 4 == a % 4 && at - a <= 48 ? (at - a) / 4 : 16 + (at - b) / 4;
 }
 
-// Nibbles of four blocks of Q4_0, Q4_1, Q5_0, Q5_1; the fifth bits come as a dword a block.
+// `bytes` (16, or 8, then twice) at offset `at` of four consecutive blocks of `stride` bytes. They
+// come from two windows of 64 bytes, `a` and `b` bytes from the first block's beginning: one
+// permutation, where a lane at a time would be three insertions.
+MV512_FN __m512i mv512_gather(const uint8_t *p, int stride, int at, int bytes, int a, int b) {
+    const int w0 = mv512_word(at, a, b), w1 = mv512_word(at + stride, a, b);
+    const int w2 = mv512_word(at + 2 * stride, a, b), w3 = mv512_word(at + 3 * stride, a, b);
+    const int i = bytes == 8 ? 0 : 2, j = bytes == 8 ? 1 : 3;
+    const __m512i from = _mm512_setr_epi32(w0, w0 + 1, w0 + i, w0 + j, w1, w1 + 1, w1 + i, w1 + j,
+                                           w2, w2 + 1, w2 + i, w2 + j, w3, w3 + 1, w3 + i, w3 + j);
+    return _mm512_permutex2var_epi32(_mm512_loadu_si512(p + a), from, _mm512_loadu_si512(p + b));
+}
+
+// The nibbles of four blocks.
+MV512_FN __m512i mv512_nibbles(ch_type type, const uint8_t *p) {
+    switch (type) {
+    case CH_TYPE_Q4_0:
+        return mv512_gather(p, 18, 2, 16, 2, 8);
+    case CH_TYPE_Q4_1:
+        return mv512_gather(p, 20, 4, 16, 0, 16);
+    case CH_TYPE_Q5_0:
+        return mv512_gather(p, 22, 6, 16, 2, 24);
+    default:
+        return mv512_gather(p, 24, 8, 16, 0, 32);
+    }
+}
+
+// The first 8 bytes of four blocks of Q5_0 or Q5_1, twice: scale, offset, fifth bits.
+MV512_FN __m512i mv512_heads(ch_type type, const uint8_t *p) {
+    return type == CH_TYPE_Q5_0 ? mv512_gather(p, 22, 0, 8, 0, 22)
+                                : mv512_gather(p, 24, 0, 8, 0, 32);
+}
+
+// Weights of four blocks of Q4_0, Q4_1, Q5_0, Q5_1.
 MV512_FN void mv512_unpack_45(ch_type type, const uint8_t *p, __m512i *lo, __m512i *hi) {
     const __m512i low = _mm512_set1_epi8(15);
-    size_t stride = mv_block_bytes(type);
-    __m512i v = mv512_blocks(p + (stride - 16), stride);
+    __m512i v = mv512_nibbles(type, p);
     *lo = _mm512_and_si512(v, low);
     *hi = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
     if (type == CH_TYPE_Q4_0 || type == CH_TYPE_Q4_1) return;
-    // Byte i takes the 8 bits from bit i - 4 on (mod 64: a qword holds the dword twice), so that
-    // bit i comes to stand at 16.
-    const __m512i from = _mm512_set4_epi32(0x0b0a0908, 0x07060504, 0x03020100, 0x3f3e3d3c);
+    // Byte i takes the 8 bits of the head that have fifth bit i, or 16 + i, at 16.
+    const char first = type == CH_TYPE_Q5_0 ? 16 - 4 : 32 - 4;
+    const __m512i count = _mm512_set4_epi32(0x0f0e0d0c, 0x0b0a0908, 0x07060504, 0x03020100);
+    const __m512i from = _mm512_add_epi8(count, _mm512_set1_epi8(first));
     const __m512i bit = _mm512_set1_epi8(16);
-    __m512i high = mv512_dwords(p + (stride - 20), stride);
-    *lo = mv512_or_and(*lo, _mm512_multishift_epi64_epi8(from, high), bit);
+    __m512i head = mv512_heads(type, p);
+    *lo = mv512_or_and(*lo, _mm512_multishift_epi64_epi8(from, head), bit);
     *hi = mv512_or_and(
-        *hi, _mm512_multishift_epi64_epi8(_mm512_add_epi8(from, _mm512_set1_epi8(16)), high), bit);
+        *hi, _mm512_multishift_epi64_epi8(_mm512_add_epi8(from, _mm512_set1_epi8(16)), head), bit);
 }
 
 // Bytes of Q8_0, made unsigned.
@@ -232,16 +260,6 @@ MV512_FN const mv512_pick *mv512_pick_of(ch_type type) {
                                      MV512_WORDS(42), MV512_WORDS(62)},
                                     0,
                                     0};
-    static const mv512_pick q5_0 = {{MV512_WORDS(0), MV512_WORDS(22), MV512_WORDS(44),
-                                     MV512_WORDS(42), MV512_NONE, MV512_NONE, MV512_NONE,
-                                     MV512_NONE},
-                                    24,
-                                    0xff000000};
-    static const mv512_pick q5_1 = {{MV512_WORDS(0), MV512_WORDS(24), MV512_WORDS(48),
-                                     MV512_WORDS(40), MV512_WORDS(2), MV512_WORDS(26),
-                                     MV512_WORDS(50), MV512_WORDS(42)},
-                                    32,
-                                    0xff000000ff000000};
     static const mv512_pick q8_0 = {{MV512_WORDS(0), MV512_WORDS(34), MV512_WORDS(4),
                                      MV512_WORDS(38), MV512_NONE, MV512_NONE, MV512_NONE,
                                      MV512_NONE},
@@ -252,10 +270,6 @@ MV512_FN const mv512_pick *mv512_pick_of(ch_type type) {
         return &q4_0;
     case CH_TYPE_Q4_1:
         return &q4_1;
-    case CH_TYPE_Q5_0:
-        return &q5_0;
-    case CH_TYPE_Q5_1:
-        return &q5_1;
     default:
         return &q8_0;
     }
@@ -280,11 +294,24 @@ MV512_FN __m512i mv512_pick_row(ch_type type, __m512i v, const uint8_t *p, int r
                                         _mm512_loadu_si512(p + pick->second));
 }
 
-MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
+// Q5_0 and Q5_1 have them in the heads that the fifth bits come from.
+MV512_FN __m512i mv512_head_scales(ch_type type, const mv_rows *r) {
+    __m512i ab = _mm512_unpacklo_epi16(mv512_heads(type, r->p0), mv512_heads(type, r->p1));
+    __m512i cd = _mm512_unpacklo_epi16(mv512_heads(type, r->p2), mv512_heads(type, r->p3));
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7),
+                                    _mm512_unpacklo_epi32(ab, cd));
+}
+
+MV512_FN __m512i mv512_pick_scales(ch_type type, const mv_rows *r) {
     __m512i v = mv512_pick_row(type, _mm512_setzero_si512(), mv512_apart(r->p0), 0);
     v = mv512_pick_row(type, v, mv512_apart(r->p1), 1);
     v = mv512_pick_row(type, v, mv512_apart(r->p2), 2);
-    v = mv512_pick_row(type, v, mv512_apart(r->p3), 3);
+    return mv512_pick_row(type, v, mv512_apart(r->p3), 3);
+}
+
+MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
+    const bool fifth = type == CH_TYPE_Q5_0 || type == CH_TYPE_Q5_1;
+    __m512i v = fifth ? mv512_head_scales(type, r) : mv512_pick_scales(type, r);
     t->s0 = t->s1 = _mm512_cvtph_ps(_mm512_castsi512_si256(v));
     t->m0 = t->m1 = mv_has_min(type) ? _mm512_cvtph_ps(_mm512_extracti64x4_epi64(v, 1)) : t->s0;
 }
