@@ -181,6 +181,21 @@ static void ck_claims_rope(ck_result *r) {
     }
 }
 
+static void ck_claims_exp2(ck_result *r) {
+    for (int32_t i = 0; i <= 6400; i++) {
+        float x = (float)-i / 100.0f;
+        double want = exp2((double)x);
+        ck_claim(r, ck_near((double)ch_exp2(x), want, want * 4e-6), "exp2", i, (double)ch_exp2(x),
+                 want);
+    }
+    const float ends[] = {0.0f, -64.0f, -1000.0f, -INFINITY, NAN};
+    for (int32_t i = 0; i < 5; i++) {
+        double want = i == 0 ? 1 : 0x1p-64;
+        ck_claim(r, (double)ch_exp2(ends[i]) == want, "exp2 at its ends", i,
+                 (double)ch_exp2(ends[i]), want);
+    }
+}
+
 // softmax(q K) V in double, from the vectors that were stored.
 static void ck_claims_attention(ck_group *g) {
     static float k[200][64], v[200][32], q[64], y[32];
@@ -244,6 +259,7 @@ static void ck_test_claims(ck_group *g) {
         break;
     case CH_FAMILY_ATTENTION:
         ck_claims_attention(g);
+        if (g->variant == CH_KV_Q16) ck_claims_exp2(g->reference);
         break;
     default:
         break;

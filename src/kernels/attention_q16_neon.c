@@ -77,8 +77,8 @@ AQN_FN aqn_v aqn_max(aqn_v a, aqn_v b) {
     return a;
 }
 
-AQN_FN aqn_v aqn_exp(aqn_v x) {
-    AQN_BOTH x.val[i] = nn_exp(x.val[i]);
+AQN_FN aqn_v aqn_exp2(aqn_v x) {
+    AQN_BOTH x.val[i] = nn_exp2(x.val[i]);
     return x;
 }
 
@@ -90,14 +90,14 @@ AQN_FN aqn_v aqn_max_rows(const float *rows) {
     return aqn_load(most);
 }
 
-// Lane i where lo <= at + i < hi, -inf elsewhere.
-AQN_FN aqn_v aqn_between(aqn_v x, int32_t at, int32_t lo, int32_t hi) {
+// Lane i where lo <= at + i < hi, `outside` elsewhere.
+AQN_FN aqn_v aqn_between(aqn_v x, float outside, int32_t at, int32_t lo, int32_t hi) {
     static const int32_t counts[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     AQN_BOTH {
         int32x4_t lane = vaddq_s32(vld1q_s32(counts + 4 * i), vdupq_n_s32(at));
         uint32x4_t seen =
             vandq_u32(vcgeq_s32(lane, vdupq_n_s32(lo)), vcltq_s32(lane, vdupq_n_s32(hi)));
-        x.val[i] = vbslq_f32(seen, x.val[i], vdupq_n_f32(-INFINITY));
+        x.val[i] = vbslq_f32(seen, x.val[i], vdupq_n_f32(outside));
     }
     return x;
 }

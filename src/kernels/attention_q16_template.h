@@ -20,7 +20,7 @@
 // does not see has weight 0, so that tiles need not care; elements past the last one are read (they
 // are the cache's own) and dropped at the end.
 //
-// Cost per query and position: (head_dim + value_dim) / 2 steps of AQ_DOT, 1 exp, 3 divisions a
+// Cost per query and position: (head_dim + value_dim) / 2 steps of AQ_DOT, 1 exp2, 3 divisions a
 // chunk. Bytes per position, once for all CH_ATTN_ROWS queries: 33 / 16 (head_dim + value_dim).
 
 // V with a name that is itself a macro.
@@ -203,7 +203,7 @@ static AQ_TARGET void AQ(weights)(AQ(work) * w, int32_t from, int32_t to) {
         bool whole = w->lo[q] == 0 && w->hi[q] == CH_KV_CHUNK;
         CH_UNROLL for (int32_t i = 0; i < VECTORS; i++) {
             V(v) x = V(load)(s + i * LANES);
-            if (!whole) V(store)(s + i * LANES, x = V(between)(x, i * LANES, w->lo[q], w->hi[q]));
+            if (!whole) x = V(between)(x, -INFINITY, i * LANES, w->lo[q], w->hi[q]);
             most = V(max)(x, most);
         }
         V(store)(w->rows_most + (q - from) * LANES, most);
@@ -211,14 +211,16 @@ static AQ_TARGET void AQ(weights)(AQ(work) * w, int32_t from, int32_t to) {
     for (int32_t q = from; q < to; q += LANES) {
         V(v) most = V(max_rows)(w->rows_most + (q - from) * LANES);
         V(store)(w->most + q, most);
-        V(store)(w->f + q, V(exp)(V(sub)(V(load)(w->m + q), most)));
+        V(store)(w->f + q, V(exp2)(V(sub)(V(load)(w->m + q), most)));
     }
     for (int32_t q = from; q < to; q++) {
         if (w->hi[q] <= w->lo[q]) continue; // the canon has no such chunk for this query
         float *s = w->s + (q - from) * AQ_ROW, *o = w->o + (size_t)q * (size_t)w->o_row;
+        bool whole = w->lo[q] == 0 && w->hi[q] == CH_KV_CHUNK;
         V(v) most = V(set1)(w->most[q]), f = V(set1)(w->f[q]), p[VECTORS];
         CH_UNROLL for (int32_t i = 0; i < VECTORS; i++) {
-            p[i] = V(exp)(V(sub)(V(load)(s + i * LANES), most));
+            p[i] = V(exp2)(V(sub)(V(load)(s + i * LANES), most));
+            if (!whole) p[i] = V(between)(p[i], 0.0f, i * LANES, w->lo[q], w->hi[q]);
             V(store)(s + i * LANES, p[i]);
         }
         CH_UNROLL for (int32_t i = 0; i < 16 / LANES; i++) {
@@ -362,8 +364,9 @@ static AQ_TARGET void AQ(begin)(AQ(work) * w, int32_t head0, int32_t heads, int3
         const float *from = a->q + (size_t)t * a->q_stride + (size_t)h * (size_t)w->hd;
         for (int32_t g = 0; g < w->k_groups; g++)
             w->q_scales[g * w->rows + r] =
-                AQ_INTEGERS(from + g * CH_KV_GROUP, CH_MIN(w->hd - g * CH_KV_GROUP, CH_KV_GROUP),
-                            CH_ATTN_MOST, w->q + (g * w->rows + r) * AQ_ROW);
+                CH_LOG2E * AQ_INTEGERS(from + g * CH_KV_GROUP,
+                                       CH_MIN(w->hd - g * CH_KV_GROUP, CH_KV_GROUP), CH_ATTN_MOST,
+                                       w->q + (g * w->rows + r) * AQ_ROW);
         w->last[r] = a->pos0 + t;
         w->first[r] = a->window > 0 ? CH_MAX(0, w->last[r] + 1 - a->window) : 0;
     }

@@ -271,7 +271,7 @@ static AT_TARGET void AT(weights)(AT(work) * w, int32_t from, int32_t to) {
         bool whole = w->lo[q] == 0 && w->hi[q] == CH_KV_CHUNK;
         for (int32_t j = 0; j < CH_KV_CHUNK; j += LANES) {
             V(v) x = V(load)(s + j);
-            if (!whole) V(store)(s + j, x = V(between)(x, j, w->lo[q], w->hi[q]));
+            if (!whole) V(store)(s + j, x = V(between)(x, -INFINITY, j, w->lo[q], w->hi[q]));
             most = V(max)(x, most);
         }
         w->most[q] = V(max_lanes)(most);

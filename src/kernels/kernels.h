@@ -307,8 +307,9 @@ typedef void ch_kv_store_fn(const float *k, const float *v, int32_t head_dim, in
 //           (q8_0: V[j][e] = q * scale, exact)
 // q16 has integers instead, those of q per group of its head made once, of at most CH_ATTN_MOST
 // with the scale qd:
-//   s[j]  = over the groups of the head in order fma(t * kd[j], qd, s[j]) from 0; t = exact integer
-//           sum of products over the group, as a float, kd = the key's scale
+//   s[j]  = over the groups of the head in order fma(t * kd[j], qd * CH_LOG2E, s[j]) from 0; t =
+//           exact integer sum of products over the group, as a float, kd = the key's scale
+//   f, p  = with ch_exp2 instead of ch_exp, and p = 0 outside of what the query sees
 //   o[e]  = fma(t, pd, o[e] * f): w[j] = p[j] * vd[j] with the value's scale of e's group, 0 where
 //           position j is not seen; pd and integers of w as above, of at most CH_ATTN_MOST; t =
 //           exact integer sum of them times V over the chunk, as a float
@@ -376,13 +377,15 @@ CH_INLINE float ch_sum16(const float *a) {
     return (b[0] + b[2]) + (b[1] + b[3]);
 }
 
+#define CH_LOG2E 1.44269504f
+
 // exp(x), relative error below 3e-7: x = n ln 2 + r, |r| <= ln 2 / 2, Taylor series of degree 7 in
 // r, then 2^n by adding n to the exponent. 0 below -87; 88 is the largest x that counts; NaN gives
 // 0. Vector versions do the same operations in the same order (n by the same adding of 1.5 * 2^23).
 CH_INLINE float ch_exp(float x) {
     if (!(x >= -87.0f)) return 0.0f;
     if (x > 88.0f) x = 88.0f;
-    float shifted = fmaf(x, 1.44269504f, 12582912.0f);
+    float shifted = fmaf(x, CH_LOG2E, 12582912.0f);
     float n = shifted - 12582912.0f;
     float r = fmaf(n, -0.693145752f, x);
     r = fmaf(n, -1.42860677e-6f, r);
@@ -393,6 +396,21 @@ CH_INLINE float ch_exp(float x) {
     p = fmaf(p, r, 1.66666667e-1f);
     p = fmaf(p, r, 0.5f);
     p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    return ch_f32_from_bits(ch_bits_from_f32(p) + (ch_bits_from_f32(shifted) << 23));
+}
+
+// 2^x for x <= 0, relative error below 4e-6: what weights of attention need that become integers
+// of 13 bits. x = n + r, |r| <= 1 / 2, a polynomial of degree 4 in r with the least relative error
+// that has 1 at 0. Below -64, and for NaN, it is 2^-64.
+CH_INLINE float ch_exp2(float x) {
+    if (!(x > -64.0f)) x = -64.0f;
+    float shifted = x + 12582912.0f;
+    float r = x - (shifted - 12582912.0f);
+    float p = 9.78291221e-3f;
+    p = fmaf(p, r, 5.59768826e-2f);
+    p = fmaf(p, r, 2.40207106e-1f);
+    p = fmaf(p, r, 6.93113625e-1f);
     p = fmaf(p, r, 1.0f);
     return ch_f32_from_bits(ch_bits_from_f32(p) + (ch_bits_from_f32(shifted) << 23));
 }

@@ -1,4 +1,5 @@
-// neon: what the aarch64 kernel files share: unpacking of quantized weights, ch_exp on four lanes.
+// neon: what the aarch64 kernel files share: unpacking of quantized weights, ch_exp and ch_exp2 on
+// four lanes.
 //
 // Owns: for every quantized type, how 128 weights of a row (a group: four blocks of 32, the period
 // of the canon's four accumulators) become eight vectors of int8 and vectors of four blocks' scales
@@ -338,7 +339,7 @@ CH_FORCE_INLINE float32x4_t nn_exp(float32x4_t x) {
     uint32x4_t counts = vcgeq_f32(x, vdupq_n_f32(-87.0f)); // not for NaN
     x = vminq_f32(x, vdupq_n_f32(88.0f));
     float32x4_t big = vdupq_n_f32(12582912.0f);
-    float32x4_t shifted = vfmaq_f32(big, x, vdupq_n_f32(1.44269504f));
+    float32x4_t shifted = vfmaq_f32(big, x, vdupq_n_f32(CH_LOG2E));
     float32x4_t n = vsubq_f32(shifted, big);
     float32x4_t r = vfmaq_f32(x, n, vdupq_n_f32(-0.693145752f));
     r = vfmaq_f32(r, n, vdupq_n_f32(-1.42860677e-6f));
@@ -352,6 +353,20 @@ CH_FORCE_INLINE float32x4_t nn_exp(float32x4_t x) {
     uint32x4_t bits = vreinterpretq_u32_f32(p);
     bits = vaddq_u32(bits, vshlq_n_u32(vreinterpretq_u32_f32(shifted), 23));
     return vreinterpretq_f32_u32(vandq_u32(bits, counts));
+}
+
+// ch_exp2 of four lanes.
+CH_FORCE_INLINE float32x4_t nn_exp2(float32x4_t x) {
+    x = vmaxnmq_f32(x, vdupq_n_f32(-64.0f)); // not NaN
+    float32x4_t big = vdupq_n_f32(12582912.0f);
+    float32x4_t shifted = vaddq_f32(x, big);
+    float32x4_t r = vsubq_f32(x, vsubq_f32(shifted, big));
+    float32x4_t p = vfmaq_f32(vdupq_n_f32(5.59768826e-2f), vdupq_n_f32(9.78291221e-3f), r);
+    p = vfmaq_f32(vdupq_n_f32(2.40207106e-1f), p, r);
+    p = vfmaq_f32(vdupq_n_f32(6.93113625e-1f), p, r);
+    p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+    uint32x4_t power = vshlq_n_u32(vreinterpretq_u32_f32(shifted), 23);
+    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), power));
 }
 
 #endif

@@ -453,7 +453,7 @@ static float ref_score_q16(const ch_attn_args *a, const float *q, int32_t positi
         float qd = ref_integers(q + g * CH_KV_GROUP, n, CH_ATTN_MOST, integers, 1);
         for (int32_t i = 0; i < n; i++)
             t += integers[i] * at.k[(g * CH_KV_GROUP + i) / 2 * 32 + i % 2];
-        s = fmaf((float)t * at.k_scale[16 * g], qd, s);
+        s = fmaf((float)t * at.k_scale[16 * g], qd * CH_LOG2E, s);
     }
     return s;
 }
@@ -516,27 +516,25 @@ static void ref_outputs_q16(const ch_attn_args *a, int32_t chunk, int32_t lo, in
 static void ref_attend(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t at,
                        float *y) {
     int32_t first = a->window > 0 && at + 1 > a->window ? at + 1 - a->window : 0;
+    float (*power)(float) = type == CH_KV_Q16 ? ch_exp2 : ch_exp;
     float m = -INFINITY, l[16] = {0};
     for (int32_t e = 0; e < a->value_dim; e++) y[e] = 0;
     for (int32_t chunk = first / CH_KV_CHUNK * CH_KV_CHUNK; chunk <= at; chunk += CH_KV_CHUNK) {
-        float s[CH_KV_CHUNK], most = m;
-        for (int32_t j = 0; j < CH_KV_CHUNK; j++) {
-            bool seen = chunk + j >= first && chunk + j <= at;
-            s[j] = seen ? ref_score(a, type, q, chunk + j) : -INFINITY;
+        int32_t lo = CH_MAX(first - chunk, 0), hi = CH_MIN(at + 1 - chunk, CH_KV_CHUNK);
+        float s[CH_KV_CHUNK] = {0}, most = m;
+        for (int32_t j = lo; j < hi; j++) {
+            s[j] = ref_score(a, type, q, chunk + j);
             most = s[j] > most ? s[j] : most;
         }
-        float f = ch_exp(m - most);
-        for (int32_t j = 0; j < CH_KV_CHUNK; j++) s[j] = ch_exp(s[j] - most);
+        float f = power(m - most);
+        for (int32_t j = lo; j < hi; j++) s[j] = power(s[j] - most);
         for (int i = 0; i < 16; i++)
             l[i] = fmaf(l[i], f, (s[i] + s[i + 16]) + (s[i + 32] + s[i + 48]));
-        if (type == CH_KV_Q16)
-            ref_outputs_q16(a, chunk, CH_MAX(first - chunk, 0), CH_MIN(at + 1 - chunk, CH_KV_CHUNK),
-                            s, f, y);
+        if (type == CH_KV_Q16) ref_outputs_q16(a, chunk, lo, hi, s, f, y);
         for (int32_t e = 0; e < a->value_dim && type != CH_KV_Q16; e++) {
             float o = y[e] * f;
-            for (int32_t j = 0; j < CH_KV_CHUNK; j++)
-                if (chunk + j >= first && chunk + j <= at)
-                    o = fmaf(s[j], ref_value(a, type, chunk + j, (size_t)e), o);
+            for (int32_t j = lo; j < hi; j++)
+                o = fmaf(s[j], ref_value(a, type, chunk + j, (size_t)e), o);
             y[e] = o;
         }
         m = most;

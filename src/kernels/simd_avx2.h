@@ -1,8 +1,8 @@
 // simd_avx2: vectors of 8 floats, under the names that the kernel templates use.
 //
 // Owns: loads, stores and conversions of 8 lanes (whole, or the first n of them), lane arithmetic,
-// the vector form of ch_exp. Every function rounds as its scalar counterpart does. Its twin is
-// simd_avx512.h: the same names with 16 lanes.
+// the vector forms of ch_exp and ch_exp2. Every function rounds as its scalar counterpart does. Its
+// twin is simd_avx512.h: the same names with 16 lanes.
 #ifndef CH_SIMD_AVX2_H
 #define CH_SIMD_AVX2_H
 
@@ -218,12 +218,12 @@ X256_FN x256_v x256_max_rows(const float *rows) {
                          _mm256_permute2f128_ps(x[0], x[1], 0x31));
 }
 
-// Lane i where lo <= at + i < hi, -inf elsewhere.
-X256_FN x256_v x256_between(x256_v x, int32_t at, int32_t lo, int32_t hi) {
+// Lane i where lo <= at + i < hi, `outside` elsewhere.
+X256_FN x256_v x256_between(x256_v x, float outside, int32_t at, int32_t lo, int32_t hi) {
     __m256i i = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(at));
     __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(lo), i);
     __m256i seen = _mm256_andnot_si256(below, _mm256_cmpgt_epi32(_mm256_set1_epi32(hi), i));
-    return _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), x, _mm256_castsi256_ps(seen));
+    return _mm256_blendv_ps(_mm256_set1_ps(outside), x, _mm256_castsi256_ps(seen));
 }
 
 // x0 x0 x2 x2 ...
@@ -254,7 +254,7 @@ X256_FN x256_v x256_exp(x256_v x) {
     __m256 counts = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_GE_OQ);
     x = _mm256_min_ps(x, _mm256_set1_ps(88.0f));
     __m256 magic = _mm256_set1_ps(12582912.0f), one = _mm256_set1_ps(1.0f);
-    __m256 shifted = _mm256_fmadd_ps(x, _mm256_set1_ps(1.44269504f), magic);
+    __m256 shifted = _mm256_fmadd_ps(x, _mm256_set1_ps(CH_LOG2E), magic);
     __m256 n = _mm256_sub_ps(shifted, magic);
     __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-0.693145752f), x);
     r = _mm256_fmadd_ps(n, _mm256_set1_ps(-1.42860677e-6f), r);
@@ -269,6 +269,21 @@ X256_FN x256_v x256_exp(x256_v x) {
     __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
     __m256i bits = _mm256_add_epi32(_mm256_castps_si256(p), power);
     return _mm256_and_ps(_mm256_castsi256_ps(bits), counts);
+}
+
+// ch_exp2, lane by lane.
+X256_FN x256_v x256_exp2(x256_v x) {
+    x = _mm256_max_ps(x, _mm256_set1_ps(-64.0f));
+    __m256 magic = _mm256_set1_ps(12582912.0f);
+    __m256 shifted = _mm256_add_ps(x, magic);
+    __m256 r = _mm256_sub_ps(x, _mm256_sub_ps(shifted, magic));
+    __m256 p = _mm256_set1_ps(9.78291221e-3f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.59768826e-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(2.40207106e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(6.93113625e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+    __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), power));
 }
 
 #endif

@@ -1,8 +1,8 @@
 // simd_avx512: vectors of 16 floats, under the names that the kernel templates use.
 //
 // Owns: loads, stores and conversions of 16 lanes (whole, or the first n of them), lane arithmetic,
-// the vector form of ch_exp. Every function rounds as its scalar counterpart does. Its twin is
-// simd_avx2.h: the same names with 8 lanes.
+// the vector forms of ch_exp and ch_exp2. Every function rounds as its scalar counterpart does. Its
+// twin is simd_avx2.h: the same names with 8 lanes.
 #ifndef CH_SIMD_AVX512_H
 #define CH_SIMD_AVX512_H
 
@@ -191,14 +191,14 @@ X512_FN x512_v x512_max_rows(const float *rows) {
                          _mm512_shuffle_f32x4(x[0], x[1], 0xdd));
 }
 
-// Lane i where lo <= at + i < hi, -inf elsewhere.
-X512_FN x512_v x512_between(x512_v x, int32_t at, int32_t lo, int32_t hi) {
+// Lane i where lo <= at + i < hi, `outside` elsewhere.
+X512_FN x512_v x512_between(x512_v x, float outside, int32_t at, int32_t lo, int32_t hi) {
     __m512i i =
         _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                          _mm512_set1_epi32(at));
     __mmask16 seen = _mm512_cmp_epi32_mask(i, _mm512_set1_epi32(lo), _MM_CMPINT_NLT);
     seen = _mm512_mask_cmp_epi32_mask(seen, i, _mm512_set1_epi32(hi), _MM_CMPINT_LT);
-    return _mm512_mask_blend_ps(seen, _mm512_set1_ps(-INFINITY), x);
+    return _mm512_mask_blend_ps(seen, _mm512_set1_ps(outside), x);
 }
 
 // x0 x0 x2 x2 ...
@@ -230,7 +230,7 @@ X512_FN x512_v x512_exp(x512_v x) {
     __mmask16 counts = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GE_OQ);
     x = _mm512_min_ps(x, _mm512_set1_ps(88.0f));
     __m512 magic = _mm512_set1_ps(12582912.0f), one = _mm512_set1_ps(1.0f);
-    __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(1.44269504f), magic);
+    __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(CH_LOG2E), magic);
     __m512 n = _mm512_sub_ps(shifted, magic);
     __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0.693145752f), x);
     r = _mm512_fmadd_ps(n, _mm512_set1_ps(-1.42860677e-6f), r);
@@ -244,6 +244,21 @@ X512_FN x512_v x512_exp(x512_v x) {
     p = _mm512_fmadd_ps(p, r, one);
     __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
     return _mm512_castsi512_ps(_mm512_maskz_add_epi32(counts, _mm512_castps_si512(p), power));
+}
+
+// ch_exp2, lane by lane.
+X512_FN x512_v x512_exp2(x512_v x) {
+    x = _mm512_max_ps(x, _mm512_set1_ps(-64.0f));
+    __m512 magic = _mm512_set1_ps(12582912.0f);
+    __m512 shifted = _mm512_add_ps(x, magic);
+    __m512 r = _mm512_sub_ps(x, _mm512_sub_ps(shifted, magic));
+    __m512 p = _mm512_set1_ps(9.78291221e-3f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.59768826e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.40207106e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.93113625e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+    __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), power));
 }
 
 #endif
