@@ -4,7 +4,8 @@
 enum {
     EXEC_CHUNK =
         512, // elements of a row that one unit of glu or quantize takes: whole blocks of 128
-    EXEC_MATVEC_BYTES = 48 << 10 // of weights that a lane takes at once while decoding
+    EXEC_MATVEC_BYTES = 48 << 10, // of weights that a lane takes at once while decoding
+    EXEC_AHEAD_BYTES = 128 << 10  // of weights that a waiting lane fetches meanwhile
 };
 
 // ---- sharing work
@@ -34,15 +35,23 @@ static exec_share exec_share_open(ch_exec *x, int32_t op, int32_t lane, int32_t 
     return s;
 }
 
+// Where a lane's own range begins; of lane `lanes`, where the last one ends.
+static int32_t exec_share_from(const exec_share *s, int32_t lane) {
+    return (int32_t)((int64_t)s->units * lane / s->lanes);
+}
+
+// Units of the next piece of a range.
+static int32_t exec_share_piece(const exec_share *s, int32_t left) {
+    return CH_MIN(CH_MAX(s->halving ? left / 2 : 0, s->grain), left);
+}
+
 static bool exec_share_next(exec_share *s, int32_t *first, int32_t *end) {
     for (; s->visited < s->lanes; s->visited++) {
-        int32_t owner = (s->lane + s->visited) % s->lanes;
-        int32_t from = (int32_t)((int64_t)s->units * owner / s->lanes);
-        int32_t count = (int32_t)((int64_t)s->units * (owner + 1) / s->lanes) - from;
+        int32_t owner = (s->lane + s->visited) % s->lanes, from = exec_share_from(s, owner);
+        int32_t count = exec_share_from(s, owner + 1) - from;
         int32_t *next = &s->cursors[owner].next, taken = CH_LOAD_RELAXED(next);
         while (taken < count) {
-            int32_t left = count - taken, piece = s->halving ? left / 2 : 0;
-            piece = CH_MIN(CH_MAX(piece, s->grain), left);
+            int32_t piece = exec_share_piece(s, count - taken);
             if (!CH_EXCHANGE_RELAXED(next, &taken, taken + piece)) continue;
             *first = from + taken;
             *end = *first + piece;
@@ -149,6 +158,37 @@ static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_
     }
 }
 
+static exec_share exec_matmul_share(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    bool many = exec_rows(x, op) > CH_MATVEC_COLUMNS;
+    size_t unit_bytes = op->weight_stride * CH_ROW_UNIT;
+    int32_t grain = CH_GEMM_ROWS / CH_ROW_UNIT;
+    if (!many)
+        grain = (int32_t)CH_MAX(EXEC_MATVEC_BYTES / CH_MAX(unit_bytes, (size_t)1), (size_t)1);
+    exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->rows, CH_ROW_UNIT), grain);
+    s.halving = !many;
+    return s;
+}
+
+// What a lane that waits after op `index` while decoding fetches meanwhile: the beginning of its
+// first piece of the next matrix, in the four streams that matvec reads it in.
+static ch_ahead exec_ahead(ch_exec *x, int32_t index, int32_t lane) {
+    ch_ahead ahead = {NULL, 0, 0};
+    const int32_t count = x->plan->size.op_count;
+    if (x->n > CH_MATVEC_COLUMNS) return ahead;
+    for (index++; index < count && x->ops[index].kind != CH_OP_MATMUL; index++) {
+    }
+    if (index == count || exec_rows(x, &x->ops[index]) == 0) return ahead;
+    const ch_op *op = &x->ops[index];
+    exec_share s = exec_matmul_share(x, op, index, lane);
+    int32_t from = exec_share_from(&s, lane);
+    int32_t piece = exec_share_piece(&s, exec_share_from(&s, lane + 1) - from);
+    int32_t rows = CH_MIN(piece * CH_ROW_UNIT, op->rows - from * CH_ROW_UNIT);
+    ahead.at = x->file + op->weight + (size_t)from * CH_ROW_UNIT * op->weight_stride;
+    ahead.apart = (size_t)(rows / 4) * op->weight_stride;
+    ahead.lines = CH_MIN(ahead.apart, EXEC_AHEAD_BYTES / 4) / 64;
+    return ahead;
+}
+
 static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     ch_mm_args a;
     a.n = exec_rows(x, op);
@@ -167,13 +207,7 @@ static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane
     a.bias = exec_weight_f32(x, op->bias);
     a.add = op->add == CH_NOWHERE ? NULL : a.y;
     a.scratch = exec_scratch(x, lane);
-    int32_t grain = CH_GEMM_ROWS / CH_ROW_UNIT;
-    if (!many) {
-        size_t unit_bytes = op->weight_stride * CH_ROW_UNIT;
-        grain = (int32_t)CH_MAX((size_t)1, EXEC_MATVEC_BYTES / CH_MAX(unit_bytes, (size_t)1));
-    }
-    exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->rows, CH_ROW_UNIT), grain);
-    s.halving = !many;
+    exec_share s = exec_matmul_share(x, op, index, lane);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
         mm(&a, u * CH_ROW_UNIT, CH_MIN(end * CH_ROW_UNIT, op->rows));
 }
@@ -324,7 +358,7 @@ static void exec_lane(void *user, int32_t lane) {
             if (x->on_progress(x->user, x->done + (int32_t)part, x->total))
                 CH_STORE_RELAXED(&x->stop, 1u);
         }
-        ch_lanes_barrier(x->lanes);
+        ch_lanes_barrier(x->lanes, exec_ahead(x, i, lane));
         if (x->profile && lane == 0) exec_share_out(x, i + 1);
         if (x->profile) last = ch_os_seconds();
         if (asks && CH_LOAD_RELAXED(&x->stop)) return;

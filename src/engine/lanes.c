@@ -7,12 +7,21 @@
 // on: the next waits look less often. Waits that end while looking bring patience back.
 enum { LANES_MOST_SPINS = 2000, LANES_LEAST_SPINS = 30 };
 
+static void lanes_fetch(ch_ahead *ahead) {
+    if (ahead->lines == 0) return;
+    for (size_t i = 0; i < 4; i++) CH_PREFETCH((uintptr_t)ahead->at + i * ahead->apart);
+    ahead->at += 64;
+    ahead->lines--;
+}
+
 // Waits until *word differs from `value`. The order "say that I sleep, then look again" here, and
 // "change the word, then see who sleeps" in lanes_change, both sequentially consistent, make sure
 // that no change is slept through. Returns whether it slept.
-static bool lanes_await(ch_lanes *lanes, const uint32_t *word, uint32_t value, int32_t spins) {
+static bool lanes_await(ch_lanes *lanes, const uint32_t *word, uint32_t value, int32_t spins,
+                        ch_ahead ahead) {
     for (int32_t i = 0; i < spins; i++) {
         if (CH_LOAD_ACQUIRE(word) != value) return false;
+        lanes_fetch(&ahead);
         ch_os_relax();
     }
     __atomic_add_fetch(&lanes->sleepers, 1, __ATOMIC_SEQ_CST);
@@ -27,7 +36,7 @@ static void lanes_change(ch_lanes *lanes, uint32_t *word) {
     if (__atomic_load_n(&lanes->sleepers, __ATOMIC_SEQ_CST) > 0) ch_os_gate_wake(&lanes->gate);
 }
 
-CH_FN void ch_lanes_barrier(ch_lanes *lanes) {
+CH_FN void ch_lanes_barrier(ch_lanes *lanes, ch_ahead ahead) {
     if (lanes->count == 1) return;
     uint32_t generation =
         CH_LOAD_RELAXED(&lanes->generation); // cannot change before this lane has arrived
@@ -36,7 +45,7 @@ CH_FN void ch_lanes_barrier(ch_lanes *lanes) {
         lanes_change(lanes, &lanes->generation);
     } else {
         int32_t spins = CH_LOAD_RELAXED(&lanes->spins);
-        bool slept = lanes_await(lanes, &lanes->generation, generation, spins);
+        bool slept = lanes_await(lanes, &lanes->generation, generation, spins, ahead);
         int32_t next = slept ? spins / 4 : spins + spins / 8 + 1;
         next = CH_MIN(CH_MAX(next, LANES_LEAST_SPINS), LANES_MOST_SPINS);
         if (next != spins) CH_STORE_RELAXED(&lanes->spins, next);
@@ -46,13 +55,14 @@ CH_FN void ch_lanes_barrier(ch_lanes *lanes) {
 static void lanes_main(void *user) {
     ch_lane *lane = (ch_lane *)user;
     ch_lanes *lanes = lane->lanes;
+    const ch_ahead nothing = {NULL, 0, 0};
     uint32_t seen = 0;
     for (;;) {
-        lanes_await(lanes, &lanes->run, seen, LANES_MOST_SPINS);
+        lanes_await(lanes, &lanes->run, seen, LANES_MOST_SPINS, nothing);
         seen++;
         if (lanes->quit) return;
         lanes->fn(lanes->user, lane->index);
-        ch_lanes_barrier(lanes);
+        ch_lanes_barrier(lanes, nothing);
     }
 }
 
@@ -88,5 +98,5 @@ CH_FN void ch_lanes_run(ch_lanes *lanes, ch_lane_fn *fn, void *user) {
     lanes->user = user;
     if (lanes->count > 1) lanes_change(lanes, &lanes->run);
     fn(user, 0);
-    ch_lanes_barrier(lanes);
+    ch_lanes_barrier(lanes, (ch_ahead){NULL, 0, 0});
 }

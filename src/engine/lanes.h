@@ -11,6 +11,13 @@
 
 typedef void ch_lane_fn(void *user, int32_t lane);
 
+// What a waiting lane reads into its cache for later: four streams of `lines` lines of 64 bytes,
+// `apart` bytes from each other.
+typedef struct ch_ahead {
+    const uint8_t *at;
+    size_t apart, lines;
+} ch_ahead;
+
 typedef struct ch_lanes ch_lanes;
 
 typedef struct ch_lane {
@@ -44,7 +51,8 @@ CH_FN void ch_lanes_close(ch_lanes *lanes);
 // Runs fn(user, i) on every lane i, and returns when all have.
 CH_FN void ch_lanes_run(ch_lanes *lanes, ch_lane_fn *fn, void *user);
 
-// All lanes wait here for each other. What was written before is seen after by all.
-CH_FN void ch_lanes_barrier(ch_lanes *lanes);
+// All lanes wait here for each other. What was written before is seen after by all. Who waits
+// fetches `ahead`, as far as the wait allows.
+CH_FN void ch_lanes_barrier(ch_lanes *lanes, ch_ahead ahead);
 
 #endif
