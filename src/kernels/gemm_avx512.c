@@ -2,7 +2,7 @@
 //
 // Owns: the vector primitives and the byte product of gemm_panel_template.h and
 // gemm_tile_template.h for 512 bits: strips of 16 rows, tiles of 48 rows by 8 columns.
-#include "kernels.h"
+#include "simd_avx512.h"
 
 #if CH_X86
 CH_AVX512_BEGIN
@@ -136,12 +136,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_chunk(const uint8_t *const *CH_RESTRICT row
         v[i] = _mm512_mask_broadcast_i32x4(v[i], 0x0f00, _mm_loadu_si128(c));
         v[i] = _mm512_mask_broadcast_i32x4(v[i], 0xf000, _mm_loadu_si128(d));
     }
-    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpacklo_epi32(v[2], v[3]);
-    __m512i c = _mm512_unpackhi_epi32(v[0], v[1]), d = _mm512_unpackhi_epi32(v[2], v[3]);
-    t[0] = _mm512_unpacklo_epi64(a, b);
-    t[1] = _mm512_unpackhi_epi64(a, b);
-    t[2] = _mm512_unpacklo_epi64(c, d);
-    t[3] = _mm512_unpackhi_epi64(c, d);
+    x512_turn4(v, t);
 }
 
 #include "gemm_panel_template.h"

@@ -13,8 +13,7 @@
 //   zero     a constant zero point times the sum of the column's block is subtracted, in integers
 //   scale    to float, times 16 scales that one byte permutation per row brings to [block][row]
 // K types are the same, their sub-blocks taken as blocks; a super-block is two tiles. Q2_K and Q3_K
-// have scales per 16 weights in integers: the halves' partial sums fit in 16 bits, and a vpmaddwd
-// of the adding up multiplies them with their scales.
+// are read otherwise: see matvec_k23_avx512.c.
 //
 // Float types. Four rows at a time, 16 lanes each, as the canon has them.
 //
@@ -35,10 +34,7 @@ CH_AVX512_BEGIN
 // One tile's weights as bytes, and its scales and (negated) offsets in the order [block][row].
 typedef struct mv512_tile {
     __m512i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
-    __m512 s0, s1, m0, m1; // s1, m1: of weights 16..31, where they have their own
-    // Q2_K and Q3_K: integer scales times 256, as words: [block][row][h][twice] of rows 0, 1 and of
-    // rows 2, 3; and [block][row][h].
-    __m512i k01, k23, both;
+    __m512 s0, s1, m; // s1: of weights 16..31, where they have their own
 } mv512_tile;
 
 // Four times 16 bytes, one to each 128-bit lane.
@@ -65,18 +61,14 @@ MV512_FN __m512 mv512_spread(const float *p) {
     return _mm512_permutevar_ps(four, mv512_per_lane(0, 1, 2, 3));
 }
 
-// Element 2j + h of eight values in memory, in all of lane j.
-MV512_FN __m512 mv512_spread2(const float *p, int h) {
-    __m512 eight = _mm512_broadcast_f32x8(_mm256_loadu_ps(p));
-    return _mm512_permutexvar_ps(mv512_per_lane(h, 2 + h, 4 + h, 6 + h), eight);
-}
-
 MV512_FN __m512i mv512_spread_int(const int32_t *p) {
     return _mm512_castps_si512(mv512_spread((const float *)(const void *)p));
 }
 
+// Element 2j + h of eight values in memory, in all of lane j.
 MV512_FN __m512i mv512_spread2_int(const int32_t *p, int h) {
-    return _mm512_castps_si512(mv512_spread2((const float *)(const void *)p, h));
+    __m512i eight = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_permutexvar_epi32(mv512_per_lane(h, 2 + h, 4 + h, 6 + h), eight);
 }
 
 // a | (b & c)
@@ -154,28 +146,6 @@ MV512_FN void mv512_unpack_q8_0(const uint8_t *p, __m512i *lo, __m512i *hi) {
     *hi = _mm512_xor_si512(mv512_blocks(p + 18, 34), sign);
 }
 
-// Half a super-block of Q2_K or Q3_K: lane j takes bits 2j of 16 bytes, and bit 4 half + j of the
-// high bits.
-MV512_FN void mv512_unpack_23k(ch_type type, const uint8_t *p, int half, __m512i *lo, __m512i *hi) {
-    const __m512i shift = mv512_per_lane(0, 2, 4, 6);
-    const uint8_t *qs = p + (type == CH_TYPE_Q2_K ? 16 : 32) + 32 * half;
-    __m512i a = _mm512_srlv_epi32(mv512_bcast128(qs), shift);
-    __m512i b = _mm512_srlv_epi32(mv512_bcast128(qs + 16), shift);
-    const __m512i three = _mm512_set1_epi8(3);
-    if (type == CH_TYPE_Q2_K) {
-        *lo = _mm512_and_si512(a, three);
-        *hi = _mm512_and_si512(b, three);
-        return;
-    }
-    const __m512i turn = half == 0 ? mv512_per_lane(2, 1, 0, 31) : mv512_per_lane(30, 29, 28, 27);
-    const __m512i seven = _mm512_set1_epi8(7);
-    __m512i ha = _mm512_rolv_epi32(mv512_bcast128(p), turn);
-    __m512i hb = _mm512_rolv_epi32(mv512_bcast128(p + 16), turn);
-    // 3 ? a : h, then & 7
-    *lo = _mm512_and_si512(_mm512_ternarylogic_epi32(three, a, ha, 0xca), seven);
-    *hi = _mm512_and_si512(_mm512_ternarylogic_epi32(three, b, hb, 0xca), seven);
-}
-
 // Half a super-block of Q4_K or Q5_K: 64 bytes whose low nibbles are parts 0 and 2, high ones 1, 3.
 MV512_FN void mv512_unpack_45k(ch_type type, const uint8_t *p, int half, __m512i *lo, __m512i *hi) {
     const __m512i low = _mm512_set1_epi8(15);
@@ -208,10 +178,6 @@ MV512_FN void mv512_unpack_row(ch_type type, const uint8_t *p, int half, __m512i
     switch (type) {
     case CH_TYPE_Q8_0:
         mv512_unpack_q8_0(p, lo, hi);
-        break;
-    case CH_TYPE_Q2_K:
-    case CH_TYPE_Q3_K:
-        mv512_unpack_23k(type, p, half, lo, hi);
         break;
     case CH_TYPE_Q4_K:
     case CH_TYPE_Q5_K:
@@ -313,7 +279,7 @@ MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
     const bool fifth = type == CH_TYPE_Q5_0 || type == CH_TYPE_Q5_1;
     __m512i v = fifth ? mv512_head_scales(type, r) : mv512_pick_scales(type, r);
     t->s0 = t->s1 = _mm512_cvtph_ps(_mm512_castsi512_si256(v));
-    t->m0 = t->m1 = mv_has_min(type) ? _mm512_cvtph_ps(_mm512_extracti64x4_epi64(v, 1)) : t->s0;
+    t->m = mv_has_min(type) ? _mm512_cvtph_ps(_mm512_extracti64x4_epi64(v, 1)) : t->s0;
 }
 
 // ---- scales of the K types
@@ -326,8 +292,8 @@ MV512_FN void mv512_scales(ch_type type, const mv_rows *r, mv512_tile *t) {
 #define MV512_BYTES4(a, b, c, d) MV512_BYTES(a), MV512_BYTES(b), MV512_BYTES(c), MV512_BYTES(d)
 
 typedef struct mv512_super {
-    __m512i scales, mins; // mins: of Q2_K alone, the others have them in `scales`
-    __m512 d, dmin;       // [any block][row]; d times what undoes the scales' place in a word
+    __m512i scales; // and minimums
+    __m512 d, dmin; // [any block][row]; d times what undoes the scales' place in a word
 } mv512_super;
 
 // Words at byte `at` of the four lanes, as floats.
@@ -354,59 +320,13 @@ MV512_FN void mv512_super_45k(const mv_rows *r, mv512_super *s) {
     s->dmin = mv512_super_d(v, 2);
 }
 
-MV512_FN void mv512_super_q2_k(const mv_rows *r, mv512_super *s) {
-    static const uint8_t from[64] = {MV512_BYTES4(0, 2, 4, 6), MV512_BYTES4(1, 3, 5, 7),
-                                     MV512_BYTES4(8, 10, 12, 14), MV512_BYTES4(9, 11, 13, 15)};
-    __m512i v = mv512_lanes(r->p0, r->p1, r->p2, r->p3);
-    __m512i end = mv512_lanes(r->p0 + 68, r->p1 + 68, r->p2 + 68, r->p3 + 68);
-    v = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
-    s->scales = _mm512_and_si512(v, _mm512_set1_epi8(15));
-    s->mins = _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
-    s->d = _mm512_mul_ps(mv512_super_d(end, 12), _mm512_set1_ps(0x1p-8f));
-    s->dmin = mv512_super_d(end, 14);
-}
-
-MV512_FN void mv512_super_q3_k(const mv_rows *r, mv512_super *s) {
-    // Scale j: four bits in byte j % 8, low or high, and two in byte 8 + j % 4 at bit j / 4 * 2.
-    // The 16 bytes up to the block's end start two before the scales, and end with d.
-    static const uint8_t first[64] = {MV512_BYTES4(2, 4, 6, 8), MV512_BYTES4(3, 5, 7, 9),
-                                      MV512_BYTES4(2, 4, 6, 8), MV512_BYTES4(3, 5, 7, 9)};
-    static const uint8_t second[64] = {MV512_BYTES4(10, 12, 10, 12), MV512_BYTES4(11, 13, 11, 13),
-                                       MV512_BYTES4(10, 12, 10, 12), MV512_BYTES4(11, 13, 11, 13)};
-    const __m512i turn = _mm512_set_epi32(30, 30, 0, 0, 30, 30, 0, 0, 2, 2, 4, 4, 2, 2, 4, 4);
-    __m512i v = mv512_lanes(r->p0 + 94, r->p1 + 94, r->p2 + 94, r->p3 + 94);
-    __m512i a = _mm512_permutexvar_epi8(_mm512_loadu_si512(first), v);
-    __m512i b = _mm512_permutexvar_epi8(_mm512_loadu_si512(second), v);
-    a = _mm512_and_si512(_mm512_srlv_epi32(a, mv512_per_lane(0, 0, 4, 4)), _mm512_set1_epi8(15));
-    a = mv512_or_and(a, _mm512_rolv_epi32(b, turn), _mm512_set1_epi8(48));
-    s->scales = s->mins = _mm512_sub_epi8(a, _mm512_set1_epi8(32));
-    s->d = s->dmin = _mm512_mul_ps(mv512_super_d(v, 14), _mm512_set1_ps(0x1p-8f));
-}
-
 MV512_FN void mv512_super_q6_k(const mv_rows *r, mv512_super *s) {
     static const uint8_t from[64] = {MV512_BYTES4(0, 2, 4, 6), MV512_BYTES4(1, 3, 5, 7),
                                      MV512_BYTES4(8, 10, 12, 14), MV512_BYTES4(9, 11, 13, 15)};
     __m512i v = mv512_lanes(r->p0 + 192, r->p1 + 192, r->p2 + 192, r->p3 + 192);
     __m512i end = mv512_lanes(r->p0 + 194, r->p1 + 194, r->p2 + 194, r->p3 + 194);
-    s->scales = s->mins = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
+    s->scales = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
     s->d = s->dmin = _mm512_mul_ps(mv512_super_d(end, 14), _mm512_set1_ps(0x1p-24f));
-}
-
-MV512_FN void mv512_super_read(ch_type type, const mv_rows *r, mv512_super *s) {
-    switch (type) {
-    case CH_TYPE_Q2_K:
-        mv512_super_q2_k(r, s);
-        break;
-    case CH_TYPE_Q3_K:
-        mv512_super_q3_k(r, s);
-        break;
-    case CH_TYPE_Q6_K:
-        mv512_super_q6_k(r, s);
-        break;
-    default:
-        mv512_super_45k(r, s);
-        break;
-    }
 }
 
 // The 16 bytes of a 128-bit lane as floats; signed ones times 2^24, as they are taken to the upper
@@ -421,45 +341,15 @@ MV512_FN __m512 mv512_super_floats(__m512i v, int lane, bool is_signed) {
     return _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(where, from, v));
 }
 
-// The bytes of [h][block][row] from 128-bit lane `lane` on that `from` picks, times 256, as words.
-MV512_FN __m512i mv512_super_words(__m512i v, int lane, __m512i from) {
-    from = _mm512_add_epi8(from, _mm512_set1_epi8((char)(16 * lane)));
-    return _mm512_maskz_permutexvar_epi8(0xaaaaaaaaaaaaaaaaull, from, v);
-}
-
-// The integer scales of half a super-block.
-MV512_FN void mv512_super_whole(__m512i v, int half, mv512_tile *t) {
-    // The four words of a row and a block.
-    const __m512i from =
-        _mm512_set_epi32(0x1d1d1d1d, 0x0d0d0d0d, 0x1c1c1c1c, 0x0c0c0c0c, 0x19191919, 0x09090909,
-                         0x18181818, 0x08080808, 0x15151515, 0x05050505, 0x14141414, 0x04040404,
-                         0x11111111, 0x01010101, 0x10101010, 0);
-    const __m512i pairs =
-        _mm512_set_epi32(0x1f1f0f0f, 0x1e1e0e0e, 0x1d1d0d0d, 0x1c1c0c0c, 0x1b1b0b0b, 0x1a1a0a0a,
-                         0x19190909, 0x18180808, 0x17170707, 0x16160606, 0x15150505, 0x14140404,
-                         0x13130303, 0x12120202, 0x11110101, 0x10100000);
-    t->k01 = mv512_super_words(v, 2 * half, from);
-    t->k23 = mv512_super_words(v, 2 * half, _mm512_add_epi8(from, _mm512_set1_epi8(2)));
-    t->both = mv512_super_words(v, 2 * half, pairs);
-}
-
 // Scales and minimums of half a super-block.
 MV512_FN void mv512_super_scales(ch_type type, const mv512_super *s, int half, mv512_tile *t) {
     const int lane = 2 * half;
     if (type == CH_TYPE_Q4_K || type == CH_TYPE_Q5_K) {
         t->s0 = t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, false));
-        t->m0 = t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->scales, lane + 1, false));
-    } else if (type == CH_TYPE_Q2_K) {
-        mv512_super_whole(s->scales, half, t);
-        t->s0 = t->s1 = s->d;
-        t->m0 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane, false));
-        t->m1 = _mm512_mul_ps(s->dmin, mv512_super_floats(s->mins, lane + 1, false));
-    } else if (type == CH_TYPE_Q3_K) {
-        mv512_super_whole(s->scales, half, t);
-        t->s0 = t->s1 = t->m0 = t->m1 = s->d;
+        t->m = _mm512_mul_ps(s->dmin, mv512_super_floats(s->scales, lane + 1, false));
     } else {
-        t->s0 = t->m0 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, true));
-        t->s1 = t->m1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, true));
+        t->s0 = t->m = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane, true));
+        t->s1 = _mm512_mul_ps(s->d, mv512_super_floats(s->scales, lane + 1, true));
     }
 }
 
@@ -498,39 +388,13 @@ MV512_FN __m512i mv512_add_halves(__m512i a0, __m512i a1, __m512i b0, __m512i b1
     return _mm512_add_epi32(mv512_shuffle_even(a, b), mv512_shuffle_odd(a, b));
 }
 
-// The same times scales. Weights are below 8: what is added fits 16 bits once more.
-MV512_FN __m512i mv512_scale_halves(__m512i scales, __m512i a0, __m512i a1, __m512i b0,
-                                    __m512i b1) {
-    __m512i both = _mm512_packs_epi32(mv512_add_pairs(a0, a1), mv512_add_pairs(b0, b1));
-    return _mm512_madd_epi16(both, scales);
-}
-
-// The sums of Q2_K or Q3_K, times 256.
-MV512_FN __m512i mv512_sums_whole(const mv512_tile *t, const mv_column *x, unsigned bits,
-                                  __m512i lo, __m512i hi) {
-    const __m512i zero = _mm512_setzero_si512();
-    __m512i ab = mv512_scale_halves(t->k01, mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
-                                    mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
-    __m512i cd = mv512_scale_halves(t->k23, mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
-                                    mv512_dp(zero, t->lo3, lo), mv512_dp(zero, t->hi3, hi));
-    __m512i sum = _mm512_add_epi32(mv512_shuffle_even(ab, cd), mv512_shuffle_odd(ab, cd));
-    if (!bits) return sum;
-    // The column's sums of both halves of block j as words, in all of lane j.
-    const __m512i from = mv512_per_lane(0x00020000, 0x00060004, 0x000a0008, 0x000e000c);
-    __m512i s16 = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)x->s16));
-    __m512i less = _mm512_madd_epi16(t->both, _mm512_permutexvar_epi16(from, s16));
-    return _mm512_sub_epi32(sum, _mm512_slli_epi32(less, bits));
-}
-
 MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_column *x, __m512 acc) {
     const __m512i zero = _mm512_setzero_si512();
     const unsigned bits = (unsigned)mv_zero_shift(type);
     __m512i x0 = _mm512_loadu_si512(x->q), x1 = _mm512_loadu_si512(x->q + 64);
     __m512i lo = _mm512_shuffle_i64x2(x0, x1, 0x88), hi = _mm512_shuffle_i64x2(x0, x1, 0xdd);
     __m512 u;
-    if (mv_whole(type)) {
-        u = _mm512_mul_ps(t->s0, _mm512_cvtepi32_ps(mv512_sums_whole(t, x, bits, lo, hi)));
-    } else if (mv_halves(type)) { // Q6_K
+    if (mv_halves(type)) { // Q6_K
         __m512i ab = mv512_add_halves(mv512_dp(zero, t->lo0, lo), mv512_dp(zero, t->hi0, hi),
                                       mv512_dp(zero, t->lo1, lo), mv512_dp(zero, t->hi1, hi));
         __m512i cd = mv512_add_halves(mv512_dp(zero, t->lo2, lo), mv512_dp(zero, t->hi2, hi),
@@ -551,13 +415,9 @@ MV512_FN __m512 mv512_multiply(ch_type type, const mv512_tile *t, const mv_colum
     }
     acc = _mm512_fmadd_ps(u, mv512_spread(x->d), acc);
     if (!mv_has_min(type)) return acc;
-    if (mv_halves(type)) {
-        acc = _mm512_fnmadd_ps(t->m0, mv512_spread2(x->sx16, 0), acc);
-        return _mm512_fnmadd_ps(t->m1, mv512_spread2(x->sx16, 1), acc);
-    }
     __m512 sx = mv512_spread(x->sx);
     // K types subtract their minimums; the others add their offsets.
-    return mv_is_k(type) ? _mm512_fnmadd_ps(t->m0, sx, acc) : _mm512_fmadd_ps(t->m0, sx, acc);
+    return mv_is_k(type) ? _mm512_fnmadd_ps(t->m, sx, acc) : _mm512_fmadd_ps(t->m, sx, acc);
 }
 
 // ---- rows
@@ -603,7 +463,10 @@ MV512_FN void mv512_four(ch_type type, bool one, const ch_mm_args *a, const ch_q
         mv_rows_prefetch(&rows, bytes);
         if (is_k) {
             mv512_super super;
-            mv512_super_read(type, &rows, &super);
+            if (type == CH_TYPE_Q6_K)
+                mv512_super_q6_k(&rows, &super);
+            else
+                mv512_super_45k(&rows, &super);
             mv512_unpack(type, &rows, 0, &tile);
             mv512_super_scales(type, &super, 0, &tile);
             mv512_columns(type, one, &tile, a, x, (size_t)b, one ? &acc1 : acc);
@@ -641,8 +504,6 @@ MV512_QUANT(Q4_1, q4_1)
 MV512_QUANT(Q5_0, q5_0)
 MV512_QUANT(Q5_1, q5_1)
 MV512_QUANT(Q8_0, q8_0)
-MV512_QUANT(Q2_K, q2_k)
-MV512_QUANT(Q3_K, q3_k)
 MV512_QUANT(Q4_K, q4_k)
 MV512_QUANT(Q5_K, q5_k)
 MV512_QUANT(Q6_K, q6_k)

@@ -100,6 +100,20 @@ X512_FN void x512_store_i16(int16_t *p, x512_v a, x512_v b) {
 
 // ---- integers
 
+X512_FN __m128i x512_load16(const uint8_t *p) {
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+// The 4 x 4 transpose of 32-bit parts, in each 128-bit lane.
+X512_FN void x512_turn4(const __m512i *v, __m512i *t) {
+    __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpacklo_epi32(v[2], v[3]);
+    __m512i c = _mm512_unpackhi_epi32(v[0], v[1]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    t[0] = _mm512_unpacklo_epi64(a, b);
+    t[1] = _mm512_unpackhi_epi64(a, b);
+    t[2] = _mm512_unpacklo_epi64(c, d);
+    t[3] = _mm512_unpackhi_epi64(c, d);
+}
+
 X512_FN x512_i x512_zero_i(void) {
     return _mm512_setzero_si512();
 }
