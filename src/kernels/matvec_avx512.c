@@ -20,10 +20,9 @@
 // Memory. See matvec_common.h: four distant streams, prefetched; a row's last 1..3 blocks are
 // copied to a buffer, so that nothing past the end of a matrix is touched.
 #include "matvec_common.h"
+#include "simd_avx512.h"
 
 #if CH_X86
-#include <immintrin.h>
-
 CH_AVX512_BEGIN
 
 #define MV512_TARGET CH_TARGET_AVX512
@@ -36,15 +35,6 @@ typedef struct mv512_tile {
     __m512i lo0, lo1, lo2, lo3, hi0, hi1, hi2, hi3;
     __m512 s0, s1, m; // s1: of weights 16..31, where they have their own
 } mv512_tile;
-
-// Four times 16 bytes, one to each 128-bit lane.
-MV512_FN __m512i mv512_lanes(const uint8_t *p0, const uint8_t *p1, const uint8_t *p2,
-                             const uint8_t *p3) {
-    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)p0));
-    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)p1), 1);
-    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)p2), 2);
-    return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)p3), 3);
-}
 
 MV512_FN __m512i mv512_bcast128(const void *p) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
@@ -80,7 +70,7 @@ MV512_FN __m512i mv512_or_and(__m512i a, __m512i b, __m512i c) {
 
 // 16 bytes at offset `at` of four consecutive blocks of `stride` bytes.
 MV512_FN __m512i mv512_blocks(const uint8_t *p, size_t stride) {
-    return mv512_lanes(p, p + stride, p + 2 * stride, p + 3 * stride);
+    return x512_lanes(p, p + stride, p + 2 * stride, p + 3 * stride);
 }
 
 // Where a lane of a register that mv512_gather makes comes from, in 32-bit words: of window `a`
@@ -309,7 +299,7 @@ MV512_FN void mv512_super_45k(const mv_rows *r, mv512_super *s) {
                                       MV512_BYTES4(12, 13, 14, 15), MV512_BYTES4(12, 13, 14, 15)};
     static const uint8_t second[64] = {MV512_BYTES4(4, 5, 6, 7), MV512_BYTES4(8, 9, 10, 11),
                                        MV512_BYTES4(4, 5, 6, 7), MV512_BYTES4(8, 9, 10, 11)};
-    __m512i v = mv512_lanes(r->p0, r->p1, r->p2, r->p3);
+    __m512i v = x512_lanes(r->p0, r->p1, r->p2, r->p3);
     __m512i a = _mm512_permutexvar_epi8(_mm512_loadu_si512(first), v);
     __m512i b = _mm512_permutexvar_epi8(_mm512_loadu_si512(second), v);
     a = _mm512_and_si512(_mm512_srlv_epi32(a, mv512_per_lane(0, 0, 0, 4)),
@@ -323,8 +313,8 @@ MV512_FN void mv512_super_45k(const mv_rows *r, mv512_super *s) {
 MV512_FN void mv512_super_q6_k(const mv_rows *r, mv512_super *s) {
     static const uint8_t from[64] = {MV512_BYTES4(0, 2, 4, 6), MV512_BYTES4(1, 3, 5, 7),
                                      MV512_BYTES4(8, 10, 12, 14), MV512_BYTES4(9, 11, 13, 15)};
-    __m512i v = mv512_lanes(r->p0 + 192, r->p1 + 192, r->p2 + 192, r->p3 + 192);
-    __m512i end = mv512_lanes(r->p0 + 194, r->p1 + 194, r->p2 + 194, r->p3 + 194);
+    __m512i v = x512_lanes(r->p0 + 192, r->p1 + 192, r->p2 + 192, r->p3 + 192);
+    __m512i end = x512_lanes(r->p0 + 194, r->p1 + 194, r->p2 + 194, r->p3 + 194);
     s->scales = _mm512_permutexvar_epi8(_mm512_loadu_si512(from), v);
     s->d = s->dmin = _mm512_mul_ps(mv512_super_d(end, 14), _mm512_set1_ps(0x1p-24f));
 }

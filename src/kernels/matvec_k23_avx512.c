@@ -6,9 +6,9 @@
 // Idea: sixteen rows at a time, one to each 32-bit lane, so that nothing is summed across lanes.
 // They are four rows next to each other in each of four distant streams. Sixteen bytes of each row
 // are turned by a 4 x 4 transpose of 32-bit parts, still packed; shifts and masks unpack the
-// weights of four blocks at once; four bytes of a column meet them as a broadcast. Of two bits that
-// stand two higher in their byte, the weights stay four times what they are, and their scales are
-// those of the others over four: a shift less.
+// weights of four blocks at once; four bytes of a column meet them as a broadcast. Where two bits
+// stand two higher in their byte than others, the weights stay four times what they are, and the
+// others' scales are taken times four: a shift less.
 //   sum     of 16 weights: vpdpbusd, from -zero point times the column's sum of bytes; 16 bits
 //   scale   vpmaddwd and vpdpwssd with integer scales times 256 (times 4, see above): blocks of 32
 //   float   the canon's steps, a block at a time
@@ -33,23 +33,18 @@ typedef struct mk_rows {
 
 // What a super-block has beside its weights.
 typedef struct mk_super {
-    __m512i scales[4]; // byte b of scales[c]: of weights 16 (4 c + b)...
+    __m512i scales[4]; // byte b of scales[c]: of the sixteen 4c + b
     __m512i four[4];   // the same times 4
-    __m512i mins[4];   // Q2_K: the minimums are the upper halves of the bytes
-    __m512i high[8];   // Q3_K: the third bits of bytes 4i..4i+3 of both parts of 16 bytes
-    __m512 d, dmin;    // d over 1024
+    __m512i mins[4];   // Q2_K: minimums, in the upper halves of such bytes
+    __m512i high[8];   // Q3_K: third bits, of bytes 4i..4i+3 of the first sixteen, then the second
+    __m512 d, dmin;    // d over 1024: scales come times 256, and times 4
 } mk_super;
 
 // Bytes at..at+15 of each row: t[i] holds bytes at + 4i.. of all rows.
 MK_FN void mk_chunk(const mk_rows *r, size_t at, __m512i *t) {
     __m512i v[4];
-    CH_UNROLL for (size_t i = 0; i < 4; i++) {
-        size_t from = i * r->stride + at;
-        v[i] = _mm512_castsi128_si512(x512_load16(r->p0 + from));
-        v[i] = _mm512_inserti32x4(v[i], x512_load16(r->p1 + from), 1);
-        v[i] = _mm512_inserti32x4(v[i], x512_load16(r->p2 + from), 2);
-        v[i] = _mm512_inserti32x4(v[i], x512_load16(r->p3 + from), 3);
-    }
+    CH_UNROLL for (size_t i = 0; i < 4; i++, at += r->stride) v[i] =
+        x512_lanes(r->p0 + at, r->p1 + at, r->p2 + at, r->p3 + at);
     x512_turn4(v, t);
 }
 

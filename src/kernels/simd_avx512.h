@@ -104,6 +104,15 @@ X512_FN __m128i x512_load16(const uint8_t *p) {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
+// Four times 16 bytes, one to each 128-bit lane.
+X512_FN __m512i x512_lanes(const uint8_t *p0, const uint8_t *p1, const uint8_t *p2,
+                           const uint8_t *p3) {
+    __m512i v = _mm512_castsi128_si512(x512_load16(p0));
+    v = _mm512_inserti32x4(v, x512_load16(p1), 1);
+    v = _mm512_inserti32x4(v, x512_load16(p2), 2);
+    return _mm512_inserti32x4(v, x512_load16(p3), 3);
+}
+
 // The 4 x 4 transpose of 32-bit parts, in each 128-bit lane.
 X512_FN void x512_turn4(const __m512i *v, __m512i *t) {
     __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpacklo_epi32(v[2], v[3]);
