@@ -47,7 +47,8 @@ typedef struct AQ(job) {
     int32_t k;                           // pairs, at most AQ_ROW / 2
     const float *lane_scale, *row_scale; // of keys, one a lane (NULL: 1); of rows
     size_t lane_next;                    // floats to the scales of the second vector
-    float *c;                            // [q][c_row]: what is added to
+    float *c;                            // [q][c_row]: what is added to,
+    bool first;                          // or nothing yet
     size_t c_row;
     AQ(fetch) * fetch; // or NULL
 } AQ(job);
@@ -92,19 +93,29 @@ CH_FORCE_INLINE AQ_TARGET void AQ(tile)(const AQ(job) * j, int rows) {
         d0 = V(load)(j->lane_scale);
         d1 = V(load)(j->lane_scale + j->lane_next);
     }
-#define AQ_END(q)                                                                                  \
+#define AQ_END(q, was)                                                                             \
     if (q < rows) {                                                                                \
         float *to = j->c + q * j->c_row;                                                           \
         V(v) d = V(set1)(j->row_scale[q]);                                                         \
-        V(store)(to, V(fma)(V(mul)(V(from_i)(c##q##0), d0), d, V(load)(to)));                      \
-        V(store)(to + LANES, V(fma)(V(mul)(V(from_i)(c##q##1), d1), d, V(load)(to + LANES)));      \
+        V(store)(to, V(fma)(V(mul)(V(from_i)(c##q##0), d0), d, was(to)));                          \
+        V(store)(to + LANES, V(fma)(V(mul)(V(from_i)(c##q##1), d1), d, was(to + LANES)));          \
     }
-    AQ_EACH_ROW(AQ_END)
+#define AQ_NOTHING(p) V(zero)()
+#define AQ_SET(q)     AQ_END(q, AQ_NOTHING)
+#define AQ_ADD(q)     AQ_END(q, V(load))
+    if (j->first) {
+        AQ_EACH_ROW(AQ_SET)
+    } else {
+        AQ_EACH_ROW(AQ_ADD)
+    }
 #undef AQ_EACH_ROW
 #undef AQ_START
 #undef AQ_ROW_STEP
 #undef AQ_STEP
 #undef AQ_END
+#undef AQ_NOTHING
+#undef AQ_SET
+#undef AQ_ADD
 }
 
 #define AQ_TILE(rows)                                                                              \
@@ -177,11 +188,8 @@ static AQ_TARGET void AQ(scores)(AQ(work) * w, int32_t q, int32_t lo, int32_t hi
     j.c_row = AQ_ROW;
     for (int32_t p = lo; p < hi; p += 2 * LANES) {
         j.c = w->s + q % AQ_PART * AQ_ROW + p;
-        for (int32_t r = 0; r < rows; r++) {
-            V(store)(j.c + r * AQ_ROW, V(zero)());
-            V(store)(j.c + r * AQ_ROW + LANES, V(zero)());
-        }
         for (int32_t g = 0; g < w->k_groups; g++) {
+            j.first = g == 0;
             size_t tile = (size_t)(p / 16);
             j.a = w->q + (g * w->rows + q) * AQ_ROW;
             j.b = w->k + (tile * pairs + (size_t)g * AQ_ROW / 2) * 64 + p % 16 * 4;
@@ -280,6 +288,7 @@ static AQ_TARGET void AQ(outputs)(AQ(work) * w, int32_t q, int32_t rows, int32_t
     j.b_next = 4 * LANES;
     j.k = hi - lo;
     j.lane_scale = NULL;
+    j.first = false;
     j.c_row = (size_t)w->o_row;
     for (int32_t e = 0; e < w->vd; e += 2 * LANES) {
         int32_t g = e / CH_KV_GROUP;

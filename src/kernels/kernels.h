@@ -330,16 +330,13 @@ typedef void ch_attn_fn(const ch_attn_args *a, int32_t head0, int32_t head1, int
                         int32_t t1);
 
 // What n queries see of a chunk, together: from <= j < to, where each sees lo <= j < hi. False
-// where they see nothing of it.
+// where they see nothing of it. They stand in the order of their positions, with no gap: where any
+// of them sees something of the chunk, the first one's lo is the lowest and the last one's hi the
+// highest of those that do.
 CH_INLINE bool ch_attn_seen(const int32_t *lo, const int32_t *hi, int32_t n, int32_t *from,
                             int32_t *to) {
-    *from = CH_KV_CHUNK;
-    *to = 0;
-    for (int32_t r = 0; r < n; r++) {
-        if (hi[r] <= lo[r]) continue;
-        *from = CH_MIN(*from, lo[r]);
-        *to = CH_MAX(*to, hi[r]);
-    }
+    *from = lo[0];
+    *to = hi[n - 1];
     return *to > *from;
 }
 
