@@ -183,6 +183,7 @@ static ch_ahead exec_ahead(ch_exec *x, int32_t index, int32_t lane) {
     int32_t from = exec_share_from(&s, lane);
     int32_t piece = exec_share_piece(&s, exec_share_from(&s, lane + 1) - from);
     int32_t rows = CH_MIN(piece * CH_ROW_UNIT, op->rows - from * CH_ROW_UNIT);
+    if (rows <= 0) return ahead; // more lanes than units
     ahead.at = x->file + op->weight + (size_t)from * CH_ROW_UNIT * op->weight_stride;
     ahead.apart = (size_t)(rows / 4) * op->weight_stride;
     ahead.lines = CH_MIN(ahead.apart, EXEC_AHEAD_BYTES / 4) / 64;
