@@ -174,7 +174,7 @@ static exec_share exec_matmul_share(ch_exec *x, const ch_op *op, int32_t index, 
 static ch_ahead exec_ahead(ch_exec *x, int32_t index, int32_t lane) {
     ch_ahead ahead = {NULL, 0, 0};
     const int32_t count = x->plan->size.op_count;
-    if (x->n > CH_MATVEC_COLUMNS) return ahead;
+    if (x->n > CH_MATVEC_COLUMNS || x->lanes->count == 1) return ahead; // nobody waits
     for (index++; index < count && x->ops[index].kind != CH_OP_MATMUL; index++) {
     }
     if (index == count || exec_rows(x, &x->ops[index]) == 0) return ahead;

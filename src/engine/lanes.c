@@ -7,6 +7,8 @@
 // on: the next waits look less often. Waits that end while looking bring patience back.
 enum { LANES_MOST_SPINS = 2000, LANES_LEAST_SPINS = 30 };
 
+static const ch_ahead lanes_nothing = {NULL, 0, 0};
+
 static void lanes_fetch(ch_ahead *ahead) {
     if (ahead->lines == 0) return;
     for (size_t i = 0; i < 4; i++) CH_PREFETCH((uintptr_t)ahead->at + i * ahead->apart);
@@ -55,14 +57,13 @@ CH_FN void ch_lanes_barrier(ch_lanes *lanes, ch_ahead ahead) {
 static void lanes_main(void *user) {
     ch_lane *lane = (ch_lane *)user;
     ch_lanes *lanes = lane->lanes;
-    const ch_ahead nothing = {NULL, 0, 0};
     uint32_t seen = 0;
     for (;;) {
-        lanes_await(lanes, &lanes->run, seen, LANES_MOST_SPINS, nothing);
+        lanes_await(lanes, &lanes->run, seen, LANES_MOST_SPINS, lanes_nothing);
         seen++;
         if (lanes->quit) return;
         lanes->fn(lanes->user, lane->index);
-        ch_lanes_barrier(lanes, nothing);
+        ch_lanes_barrier(lanes, lanes_nothing);
     }
 }
 
@@ -98,5 +99,5 @@ CH_FN void ch_lanes_run(ch_lanes *lanes, ch_lane_fn *fn, void *user) {
     lanes->user = user;
     if (lanes->count > 1) lanes_change(lanes, &lanes->run);
     fn(user, 0);
-    ch_lanes_barrier(lanes, (ch_ahead){NULL, 0, 0});
+    ch_lanes_barrier(lanes, lanes_nothing);
 }

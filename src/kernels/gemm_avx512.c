@@ -108,7 +108,7 @@ GM_TARGET CH_FORCE_INLINE __m512i gm512_repeat_byte(__m512i v, int byte) {
 
 // The low half of every lane, a 16-bit float, as a float.
 GM_TARGET CH_FORCE_INLINE __m512 gm512_half(__m512i v) {
-    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+    return x512_half(v);
 }
 
 GM_TARGET CH_FORCE_INLINE __m512 gm512_load_half(const uint16_t *h) {

@@ -36,15 +36,14 @@ GM_TARGET CH_FORCE_INLINE void GM(widen_f32)(const uint8_t *from, float *to) {
         GM(store_f)(to + p * GM_N, GM(load_f)(from + (size_t)p * GM_V));
 }
 
-// Sixteen s of a row, whole, as floats.
-GM_TARGET CH_FORCE_INLINE void GM(widen_one)(ch_type type, const uint8_t *row, int32_t s,
-                                             float *to) {
+// Sixteen weights of a type as floats.
+GM_TARGET CH_FORCE_INLINE void GM(widen_whole)(ch_type type, const uint8_t *from, float *to) {
     if (type == CH_TYPE_F32)
-        GM(widen_f32)(row + (size_t)s * 64, to);
+        GM(widen_f32)(from, to);
     else if (type == CH_TYPE_F16)
-        GM(widen_f16)(row + (size_t)s * 32, to);
+        GM(widen_f16)(from, to);
     else
-        GM(widen_bf16)(row + (size_t)s * 32, to);
+        GM(widen_bf16)(from, to);
 }
 
 // Rows r..r+15 as a panel; past the last row it is taken again.
@@ -61,7 +60,7 @@ GM_TARGET CH_FORCE_INLINE void GM(widen)(const ch_mm_args *a, int32_t r, int32_t
                 a->w + (size_t)(r + CH_MIN(i + j, rows - 1)) * a->w_stride;
             for (int32_t s = block; s < whole; s++, to += GF_ROWS * 16)
                 CH_UNROLL for (int j = 0; j < GF_ROWS; j++)
-                    GM(widen_one)(type, from[j], s, to + j * 16);
+                    GM(widen_whole)(type, from[j] + (size_t)s * bytes, to + j * 16);
             if (whole == next) continue;
             for (int j = 0; j < GF_ROWS; j++, to += 16)
                 GM(widen_end)(type, from[j] + (size_t)whole * bytes, end, to);

@@ -70,11 +70,6 @@ MK_FN __m512i mk_left(__m512i v, int n) {
     return n > 0 ? _mm512_slli_epi32(v, (unsigned)n) : _mm512_srli_epi32(v, (unsigned)-n);
 }
 
-// The low halves of the lanes, 16-bit floats, as floats.
-MK_FN __m512 mk_half(__m512i v) {
-    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
-}
-
 MK_FN void mk_read_q2_k(const mk_rows *r, mk_super *s) {
     __m512i end[4];
     mk_chunk(r, 0, s->mins);
@@ -83,8 +78,8 @@ MK_FN void mk_read_q2_k(const mk_rows *r, mk_super *s) {
         s->scales[c] = mk_and(s->mins[c], 0x0f0f0f0f);
         s->four[c] = _mm512_slli_epi32(s->scales[c], 2);
     }
-    s->d = _mm512_mul_ps(mk_half(end[3]), _mm512_set1_ps(0x1p-10f));
-    s->dmin = mk_half(_mm512_srli_epi32(end[3], 16));
+    s->d = _mm512_mul_ps(x512_half(end[3]), _mm512_set1_ps(0x1p-10f));
+    s->dmin = x512_half(_mm512_srli_epi32(end[3], 16));
 }
 
 MK_FN void mk_read_q3_k(const mk_rows *r, mk_super *s) {
@@ -104,7 +99,7 @@ MK_FN void mk_read_q3_k(const mk_rows *r, mk_super *s) {
         s->scales[c] = _mm512_sub_epi8(all, _mm512_set1_epi8(32));
         s->four[c] = mk_and(_mm512_slli_epi32(s->scales[c], 2), (int32_t)0xfcfcfcfc);
     }
-    s->d = _mm512_mul_ps(mk_half(_mm512_srli_epi32(end[3], 16)), _mm512_set1_ps(0x1p-10f));
+    s->d = _mm512_mul_ps(x512_half(_mm512_srli_epi32(end[3], 16)), _mm512_set1_ps(0x1p-10f));
 }
 
 // b where the mask is set, else a; of that the bits of `keep`.

@@ -98,6 +98,11 @@ X512_FN void x512_store_i16(int16_t *p, x512_v a, x512_v b) {
     _mm512_storeu_si512(p, _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), i));
 }
 
+// The low halves of the lanes, 16-bit floats, as floats.
+X512_FN x512_v x512_half(__m512i v) {
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+
 // ---- integers
 
 X512_FN __m128i x512_load16(const uint8_t *p) {
