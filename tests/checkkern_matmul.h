@@ -436,11 +436,13 @@ static void ck_quantize_one(ck_group *g, ck_quantize_case *c) {
     uint8_t *p = ck_at_end(CK_Y, bytes + CK_RED_ZONE);
     memset(p, CK_RED_BYTE, bytes + CK_RED_ZONE);
     c->record = p + CK_RED_ZONE;
-    size_t x_bytes = 4 * ((size_t)(c->cols - 1) * c->x_stride + (size_t)c->k);
+    size_t floats = 32 * (size_t)(c->block1 - c->block0);
+    c->x_stride = floats + (ck_one_in(2) ? 0 : (size_t)ck_below(9));
+    size_t x_bytes = 4 * ((size_t)(c->cols - 1) * c->x_stride + floats);
     float *x = (float *)(void *)ck_at_end(CK_X, x_bytes);
     memset(x, 0xff, x_bytes);
     for (int32_t col = 0; col < c->cols; col++)
-        ck_fill_floats(x + (size_t)col * c->x_stride, (size_t)c->k, c->floats);
+        ck_fill_floats(x + (size_t)col * c->x_stride, floats, c->floats);
     c->x = x;
     ck_out outs[4] = {{"", p, CK_RED_ZONE, CK_BYTES, CK_RED_ZONE},
                       {"", c->record, n, CK_BYTES, 0},
@@ -466,14 +468,13 @@ static void ck_test_quantize(ck_group *g) {
                 c.group = cols == 0 ? 1 : CH_GROUP;
                 c.cols = CH_MAX(cols, 1);
                 c.floats = (ck_floats)f;
-                c.x_stride = (size_t)c.k + (ck_one_in(2) ? 0 : (size_t)ck_below(9));
                 c.block0 = 0;
                 c.block1 = c.k / 32;
                 ck_quantize_one(g, &c);
                 if (c.k <= 128) continue;
-                int32_t fours = c.k / 128;
-                c.block0 = 4 * ck_below(fours);
-                c.block1 = c.block0 + 4 * (1 + ck_below(fours - c.block0 / 4));
+                int32_t unit = c.group == 1 ? 4 : 1, units = c.k / 32 / unit;
+                c.block0 = unit * ck_below(units);
+                c.block1 = c.block0 + unit * (1 + ck_below(units - c.block0 / unit));
                 ck_quantize_one(g, &c);
                 c.block1 = c.k / 32;
                 ck_quantize_one(g, &c);

@@ -61,6 +61,22 @@ static bool exec_share_next(exec_share *s, int32_t *first, int32_t *end) {
     return false;
 }
 
+// ---- times
+
+// A row of the profile: of a lane, or of the sums.
+static double *exec_times(const ch_exec *x, int32_t row) {
+    return (double *)(void *)((uint8_t *)x->profile + (size_t)row * x->plan->profile_bytes);
+}
+
+// What a lane did since it last looked at the clock belongs to op i; -1: to none.
+static void exec_worked(const ch_exec *x, int32_t lane, int32_t i) {
+    if (!x->profile) return;
+    double *times = exec_times(x, lane), *last = &times[x->plan->size.op_count];
+    double now = ch_os_seconds();
+    if (i >= 0) times[i] += now - *last;
+    *last = now;
+}
+
 // ---- ops
 
 static uint8_t *exec_region(ch_exec *x, ch_region region) {
@@ -112,14 +128,13 @@ static int32_t exec_group(int32_t m) {
     return m > CH_MATVEC_COLUMNS ? CH_GROUP : 1;
 }
 
-// Quantizes elements e0..e1 of the rows of record `g`.
-static void exec_quantize(ch_exec *x, const ch_op *op, const float *rows, int32_t m, int32_t g,
-                          int32_t e0, int32_t e1) {
+// Quantizes elements e0..e1 of the rows of record `g`; of its first row they begin at `from`.
+static void exec_quantize(ch_exec *x, const ch_op *op, const float *from, size_t stride, int32_t m,
+                          int32_t g, int32_t e0, int32_t e1) {
     ch_quantize_fn *quantize = (ch_quantize_fn *)ch_kernel_at(op->quantize)->fn;
-    int32_t group = exec_group(m), first = g * group;
-    quantize(rows + (size_t)first * (size_t)op->k, (size_t)op->k, CH_MIN(group, m - first), op->k,
-             group, x->arena + op->out_q8 + (size_t)g * ch_q8_bytes(op->k, group), e0 / 32,
-             e1 / 32);
+    int32_t group = exec_group(m);
+    quantize(from, stride, CH_MIN(group, m - g * group), op->k, group,
+             x->arena + op->out_q8 + (size_t)g * ch_q8_bytes(op->k, group), e0 / 32, e1 / 32);
 }
 
 static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
@@ -135,7 +150,9 @@ static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) 
             for (int32_t r = g * group; r < CH_MIN((g + 1) * group, m); r++)
                 norm(in + (size_t)r * (size_t)op->k, weight, hp->rms_eps, op->k,
                      out + (size_t)r * (size_t)op->k);
-            if (op->out_q8 != CH_NOWHERE) exec_quantize(x, op, out, m, g, 0, op->k);
+            if (op->out_q8 != CH_NOWHERE)
+                exec_quantize(x, op, out + (size_t)(g * group) * (size_t)op->k, (size_t)op->k, m, g,
+                              0, op->k);
         }
 }
 
@@ -154,7 +171,9 @@ static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_
             }
         }
         const float *rows = exec_f32(x, op->kind == CH_OP_GLU ? op->out : op->in);
-        if (op->out_q8 != CH_NOWHERE) exec_quantize(x, op, rows, m, g, e0, e1);
+        if (op->out_q8 != CH_NOWHERE)
+            exec_quantize(x, op, rows + (size_t)(g * group) * (size_t)op->k + e0, (size_t)op->k, m,
+                          g, e0, e1);
     }
 }
 
@@ -190,12 +209,11 @@ static ch_ahead exec_ahead(ch_exec *x, int32_t index, int32_t lane) {
     return ahead;
 }
 
-static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+// The product of an op, of which a lane takes rows.
+static ch_mm_args exec_mm_args(ch_exec *x, const ch_op *op, int32_t lane) {
     ch_mm_args a;
-    a.n = exec_rows(x, op);
-    bool many = a.n > CH_MATVEC_COLUMNS;
     bool q8 = ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
-    ch_mm_fn *mm = (ch_mm_fn *)ch_kernel_at(many ? op->kernel2 : op->kernel)->fn;
+    a.n = exec_rows(x, op);
     a.w = x->file + op->weight;
     a.w_stride = op->weight_stride;
     a.rows = op->rows;
@@ -208,9 +226,64 @@ static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane
     a.bias = exec_weight_f32(x, op->bias);
     a.add = op->add == CH_NOWHERE ? NULL : a.y;
     a.scratch = exec_scratch(x, lane);
+    return a;
+}
+
+static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    ch_mm_args a = exec_mm_args(x, op, lane);
+    bool many = a.n > CH_MATVEC_COLUMNS;
+    ch_mm_fn *mm = (ch_mm_fn *)ch_kernel_at(many ? op->kernel2 : op->kernel)->fn;
     exec_share s = exec_matmul_share(x, op, index, lane);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
         mm(&a, u * CH_ROW_UNIT, CH_MIN(end * CH_ROW_UNIT, op->rows));
+}
+
+// ---- gate, up and glu in tiles
+
+// The product of rows r..r+rows with columns c..c+columns, as a tile of its own.
+static void exec_mm_tile(ch_exec *x, const ch_op *op, int32_t lane, int32_t r, int32_t rows,
+                         int32_t c, int32_t columns, float *tile) {
+    ch_mm_args a = exec_mm_args(x, op, lane);
+    bool q8 = ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
+    a.w += (size_t)r * a.w_stride;
+    a.rows = rows;
+    a.n = columns;
+    a.x += (size_t)(q8 ? c / CH_GROUP : c) * a.x_stride;
+    a.y = tile;
+    a.y_stride = CH_GLU_ROWS;
+    if (a.bias) a.bias += r;
+    ((ch_mm_fn *)ch_kernel_at(op->kernel2)->fn)(&a, 0, rows);
+}
+
+// For many tokens, gate and up are multiplied here, so that they are still in a near cache when glu
+// takes them, and need no room in memory.
+static void exec_glu_tiles(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+    ch_glu_fn *glu = (ch_glu_fn *)ch_kernel_at(op->kernel)->fn;
+    float *gate = (float *)(void *)(exec_scratch(x, lane) + x->plan->glu_tile);
+    float *up = gate + (size_t)CH_GLU_ROWS * (size_t)x->plan->glu_columns;
+    int32_t m = exec_rows(x, op);
+    bool q8 = op->out_q8 != CH_NOWHERE;
+    exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->k, 32), CH_GLU_ROWS / 32);
+    for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
+        for (int32_t c = 0; c < m; c += x->plan->glu_columns) {
+            int32_t r = u * 32, rows = CH_MIN(end * 32, op->k) - r;
+            int32_t columns = CH_MIN(x->plan->glu_columns, m - c);
+            exec_mm_tile(x, op - 2, lane, r, rows, c, columns, gate);
+            exec_worked(x, lane, index - 2);
+            exec_mm_tile(x, op - 1, lane, r, rows, c, columns, up);
+            exec_worked(x, lane, index - 1);
+            for (int32_t i = 0; i < columns; i++) {
+                float *at = gate + (size_t)i * CH_GLU_ROWS;
+                float *to = exec_f32(x, op->out) + (size_t)(c + i) * (size_t)op->k + r;
+                glu(at, up + (size_t)i * CH_GLU_ROWS, rows, q8 ? at : to);
+                if (q8 && (i % CH_GROUP == CH_GROUP - 1 || i == columns - 1)) {
+                    int32_t first = i / CH_GROUP * CH_GROUP;
+                    exec_quantize(x, op, gate + (size_t)first * CH_GLU_ROWS, CH_GLU_ROWS, m,
+                                  (c + first) / CH_GROUP, r, r + rows);
+                }
+            }
+            exec_worked(x, lane, index);
+        }
 }
 
 // The cache of one block and KV head in a region of such caches, `bytes` each.
@@ -304,8 +377,13 @@ static void exec_op(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     case CH_OP_ATTENTION:
         exec_attention(x, op, index, lane);
         break;
-    case CH_OP_QUANTIZE:
     case CH_OP_GLU:
+        if (op[-1].tiled && exec_rows(x, op) > CH_MATVEC_COLUMNS) {
+            exec_glu_tiles(x, op, index, lane);
+            break;
+        }
+        // fall through
+    case CH_OP_QUANTIZE:
         exec_glu_quantize(x, op, index, lane);
         break;
     case CH_OP_KIND_COUNT:
@@ -318,11 +396,6 @@ static void exec_op(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
 // a lane that is late from one could see the answer that belongs to the next.
 static bool exec_asks(const ch_exec *x, const ch_op *op) {
     return op->place == CH_PLACE_FFN_DOWN && x->on_progress && x->n > CH_MATVEC_COLUMNS;
-}
-
-// A row of the profile: of a lane, or of the sums.
-static double *exec_times(const ch_exec *x, int32_t row) {
-    return (double *)(void *)((uint8_t *)x->profile + (size_t)row * x->plan->profile_bytes);
 }
 
 // Shares out the time since the last barrier among the ops from there up to `end`. Lane 0 does so
@@ -343,15 +416,15 @@ static void exec_share_out(ch_exec *x, int32_t end) {
 
 static void exec_lane(void *user, int32_t lane) {
     ch_exec *x = (ch_exec *)user;
-    double last = x->profile ? ch_os_seconds() : 0;
+    exec_worked(x, lane, -1);
     for (int32_t i = 0; i < x->plan->size.op_count; i++) {
         const ch_op *op = &x->ops[i];
         bool left_out = exec_rows(x, op) == 0, asks = exec_asks(x, op);
         if (left_out && !asks) continue;
+        if (op->tiled && exec_rows(x, op) > CH_MATVEC_COLUMNS) continue;
         if (!left_out) {
             exec_op(x, op, i, lane);
-            if (x->profile) exec_times(x, lane)[i] = ch_os_seconds() - last;
-            if (x->profile) last += exec_times(x, lane)[i];
+            exec_worked(x, lane, i);
         }
         if (!op->barrier) continue;
         if (lane == 0 && asks) {
@@ -361,7 +434,7 @@ static void exec_lane(void *user, int32_t lane) {
         }
         ch_lanes_barrier(x->lanes, exec_ahead(x, i, lane));
         if (x->profile && lane == 0) exec_share_out(x, i + 1);
-        if (x->profile) last = ch_os_seconds();
+        exec_worked(x, lane, -1);
         if (asks && CH_LOAD_RELAXED(&x->stop)) return;
     }
 }
@@ -371,7 +444,10 @@ CH_FN bool ch_exec_step(ch_exec *x) {
            (size_t)x->plan->size.op_count * (size_t)x->lanes->count * sizeof(ch_cursor));
     x->stop = 0;
     x->opened_op = 0;
-    if (x->profile) x->opened = ch_os_seconds();
+    if (x->profile) {
+        memset(x->profile, 0, (size_t)x->lanes->count * x->plan->profile_bytes);
+        x->opened = ch_os_seconds();
+    }
     ch_lanes_run(x->lanes, exec_lane, x);
     if (x->profile) exec_share_out(x, x->plan->size.op_count);
     return x->stop == 0;

@@ -22,8 +22,8 @@ typedef struct ch_exec {
     const ch_op *ops;
     ch_lanes *lanes;
     ch_cursor *cursors; // [ops][lanes]
-    // Seconds in each op: a row of each lane's own work in this step, plan->profile_bytes apart,
-    // then a row of the sums so far. NULL: not kept.
+    // Seconds in each op: a row of each lane's own work in this step and when it last looked at the
+    // clock, plan->profile_bytes apart, then a row of the sums so far. NULL: not kept.
     double *profile;
     double opened;     // when the last barrier opened, for lane 0
     int32_t opened_op; // the op after it

@@ -177,10 +177,11 @@ CH_INLINE size_t ch_gemm_scratch_bytes(int32_t k) {
 }
 
 // Quantizes `cols` columns of floats (x_stride floats apart) into one record of `group` columns:
-// blocks block0..block1 of 32, where block0 is a multiple of 4 and block1 one too or k / 32. The
-// call with block1 == k / 32 also zeroes the padding up to ch_q8_padded(k). Columns cols..group-1
-// become zero. d = 0 and q = 0 for a block of zeros; where d is so small that 1 / d overflows, the
-// block is zero too. A NaN counts as -127 d.
+// blocks block0..block1 of 32, whose floats are x[0], x[1] and so on of each column. In a record of
+// one column block0 is a multiple of 4, and block1 one too or k / 32. The call with block1 == k /
+// 32 also zeroes the padding up to ch_q8_padded(k). Columns cols..group-1 become zero. d = 0 and q
+// = 0 for a block of zeros; where d is so small that 1 / d overflows, the block is zero too. A NaN
+// counts as -127 d.
 typedef void ch_quantize_fn(const float *x, size_t x_stride, int32_t cols, int32_t k, int32_t group,
                             uint8_t *record, int32_t block0, int32_t block1);
 

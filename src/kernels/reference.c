@@ -320,7 +320,7 @@ CH_FN void ch_quantize_q8__c(const float *x, size_t x_stride, int32_t cols, int3
     for (int32_t b = block0; b < end; b++)
         for (int32_t c = 0; c < group; c++) {
             bool real = b < block1 && c < cols;
-            const float *from = real ? x + (size_t)c * x_stride + 32 * (size_t)b : NULL;
+            const float *from = real ? x + (size_t)c * x_stride + 32 * (size_t)(b - block0) : NULL;
             float scale = real ? ref_max_abs(from, 32) / 127.0f : 0.0f, inverse = 1.0f / scale;
             if (!(inverse <= 3.402823466e38f))
                 inverse = scale = 0.0f; // zero, or too small to invert

@@ -140,10 +140,11 @@ CH_FN X256_TARGET void ch_quantize_q8__avx2(const float *x, size_t x_stride, int
     static const float zeros[32] = {0};
     for (int32_t b = block0; b < end; b++) {
         bool real = b < block1 && cols > 0;
+        const float *from = real ? x + 32 * (size_t)(b - block0) : zeros;
         if (group == 1)
-            q256_row(real ? x + 32 * (size_t)b : zeros, &r, b);
+            q256_row(from, &r, b);
         else
-            q256_group(real ? x + 32 * (size_t)b : zeros, x_stride, real ? cols : 0, &r, b);
+            q256_group(from, x_stride, real ? cols : 0, &r, b);
     }
 }
 

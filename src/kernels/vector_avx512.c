@@ -173,12 +173,13 @@ CH_FN X512_TARGET void ch_quantize_q8__avx512(const float *x, size_t x_stride, i
     int32_t end = block1 == k / 32 ? ch_q8_padded(k) / 32 : block1;
     if (group == 1) {
         int32_t b = block0;
-        for (; b + 4 <= block1 && cols > 0; b += 4) q512_row(x + 32 * (size_t)b, &r, b, 4);
+        for (; b + 4 <= block1 && cols > 0; b += 4)
+            q512_row(x + 32 * (size_t)(b - block0), &r, b, 4);
         for (; b < end; b += 4)
-            q512_row(x + 32 * (size_t)b, &r, b, cols > 0 ? CH_MAX(block1 - b, 0) : 0);
+            q512_row(x + 32 * (size_t)(b - block0), &r, b, cols > 0 ? CH_MAX(block1 - b, 0) : 0);
     } else {
         for (int32_t b = block0; b < end; b++)
-            q512_group(x + 32 * (size_t)b, x_stride, b < block1 ? cols : 0, &r, b);
+            q512_group(x + 32 * (size_t)(b - block0), x_stride, b < block1 ? cols : 0, &r, b);
     }
 }
 

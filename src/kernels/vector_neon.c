@@ -90,7 +90,7 @@ CH_FN void ch_quantize_q8__neon(const float *x, size_t x_stride, int32_t cols, i
     for (int32_t b = block0; b < end; b++)
         for (int32_t c = 0; c < group; c++) {
             bool real = b < block1 && c < cols;
-            const float *from = real ? x + (size_t)c * x_stride + 32 * (size_t)b : NULL;
+            const float *from = real ? x + (size_t)c * x_stride + 32 * (size_t)(b - block0) : NULL;
             if (group == 1)
                 vcn_quantize_block(from, &out, (size_t)b, 0, 1);
             else

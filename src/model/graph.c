@@ -105,7 +105,6 @@ enum {
     GRAPH_ATTN_QUANTIZE,
     GRAPH_ATTN_OUTPUT,
     GRAPH_FFN_NORM,
-    GRAPH_GATE_UP,
     GRAPH_GLU,
     GRAPH_DOWN,
     GRAPH_OUTPUT_NORM,
@@ -173,13 +172,14 @@ static void graph_feed_forward(graph_builder *g) {
     bool q8 = graph_wants_q8(g, CH_PLACE_FFN_GATE) || graph_wants_q8(g, CH_PLACE_FFN_UP);
     graph_norm(g, CH_PLACE_FFN_NORM, q8, CH_BUFFER_FFN_NORM, CH_BUFFER_FFN_NORM_Q8);
 
-    g->phase = GRAPH_GATE_UP;
+    // One phase, since these three may be done in tiles.
+    g->phase = GRAPH_GLU;
     graph_matmul(g, CH_PLACE_FFN_GATE, CH_PLACE_FFN_GATE_BIAS, CH_BUFFER_FFN_NORM,
                  CH_BUFFER_FFN_NORM_Q8, graph_buffer(g, CH_BUFFER_GATE), CH_NOWHERE, false);
     graph_matmul(g, CH_PLACE_FFN_UP, CH_PLACE_FFN_UP_BIAS, CH_BUFFER_FFN_NORM,
                  CH_BUFFER_FFN_NORM_Q8, graph_buffer(g, CH_BUFFER_UP), CH_NOWHERE, true);
-
-    g->phase = GRAPH_GLU;
+    if (g->ops && !g->config->gpu)
+        g->ops[g->op_count - 2].tiled = g->ops[g->op_count - 1].tiled = true;
     ch_op spare, *op = graph_op(g, &spare, CH_OP_GLU);
     op->kernel = graph_kernel(g, CH_FAMILY_GLU, 0);
     op->in = graph_buffer(g, CH_BUFFER_GATE);
@@ -260,8 +260,10 @@ static uint64_t graph_buffer_bytes(const graph_builder *g, ch_buffer buffer, int
         return rows * (uint64_t)o * 4;
     case CH_BUFFER_ATTN_Q8:
         return rows * ch_q8_bytes(o, 1);
-    case CH_BUFFER_GATE:
+    case CH_BUFFER_GATE: // of many tokens, the result: the other is in tiles
     case CH_BUFFER_UP:
+        if (!g->config->gpu && (buffer == CH_BUFFER_UP || graph_wants_q8(g, CH_PLACE_FFN_DOWN)))
+            rows = CH_MATVEC_COLUMNS;
         return rows * (uint64_t)f * 4;
     case CH_BUFFER_GLU_Q8:
         return rows * ch_q8_bytes(f, 1);

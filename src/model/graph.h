@@ -20,11 +20,16 @@ typedef enum ch_op_kind {
     CH_OP_ROPE, // rotates q in place, rotates k and stores k and v in the cache
     CH_OP_ATTENTION,
     CH_OP_QUANTIZE,
-    CH_OP_GLU, // silu(gate) * up; also quantized if a matmul wants it so
+    CH_OP_GLU, // silu(gate) * up; also quantized if a matmul wants it so. Behind those two matmuls
     CH_OP_KIND_COUNT
 } ch_op_kind;
 
 #define CH_NOWHERE UINT64_MAX
+
+// Gate, up and what becomes of them are tiles for many tokens: so many elements, of whole gemm
+// panels and whole blocks of 32, for so many tokens at most. They stay in a lane's scratch.
+enum { CH_GLU_ROWS = 2 * CH_GEMM_ROWS, CH_GLU_COLUMNS = 512 };
+CH_STATIC_ASSERT(CH_GLU_ROWS % 32 == 0 && CH_GLU_COLUMNS % CH_GROUP == 0, "tiles cut no block");
 
 typedef struct ch_op {
     uint8_t kind;     // ch_op_kind
@@ -33,7 +38,8 @@ typedef struct ch_op {
     bool barrier;     // lanes wait for each other after this op
     bool wanted_only; // for the rows whose logits are wanted, the last ones: of the residual stream
                       // and the queries it takes those, elsewhere they stand alone
-    uint8_t unused[3];
+    bool tiled;       // for more than CH_MATVEC_COLUMNS rows, the next glu does this one's work
+    uint8_t unused[2];
     int32_t block;          // of the model, -1 outside
     int32_t kernel;         // in the kernel list
     int32_t kernel2;        // matmul: gemm, for more than CH_MATVEC_COLUMNS columns; rope: kv_store

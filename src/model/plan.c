@@ -161,9 +161,13 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     uint64_t lanes = (uint64_t)t->lanes, ops = (uint64_t)plan->size.op_count;
     uint64_t vocabulary = (uint64_t)hp->vocabulary,
              heads = (uint64_t)hp->blocks * (uint64_t)hp->kv_heads;
-    plan->scratch_bytes = ch_round_up(CH_MAX(ch_gemm_scratch_bytes(plan->size.matmul_k),
-                                             ch_attn_scratch_bytes(hp->key_dim, hp->value_dim)),
-                                      CH_ALIGN);
+    plan->glu_columns =
+        t->batch > CH_MATVEC_COLUMNS ? CH_MIN(plan->size.batch_rows, CH_GLU_COLUMNS) : 0;
+    plan->glu_tile = ch_round_up(ch_gemm_scratch_bytes(plan->size.matmul_k), CH_ALIGN);
+    uint64_t tiles = (uint64_t)(2 * CH_GLU_ROWS * plan->glu_columns) * sizeof(float);
+    plan->scratch_bytes =
+        CH_MAX(plan->glu_tile + tiles,
+               ch_round_up(ch_attn_scratch_bytes(hp->key_dim, hp->value_dim), CH_ALIGN));
     bytes[CH_REGION_SESSION] = sizes->session_bytes;
     bytes[CH_REGION_LANES] = lanes * sizes->lane_bytes;
     bytes[CH_REGION_OPS] = ops * sizeof(ch_op);
@@ -171,7 +175,7 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     // A row for each lane, and one for the sums.
     plan->profile_bytes = 0; // a GPU keeps them elsewhere
     if (desc->profile && !plan->graph.gpu)
-        plan->profile_bytes = ch_round_up(ops * sizeof(double), CH_ALIGN);
+        plan->profile_bytes = ch_round_up((ops + 1) * sizeof(double), CH_ALIGN);
     bytes[CH_REGION_PROFILE] = (lanes + 1) * plan->profile_bytes;
     bytes[CH_REGION_ROPE_FREQS] = (uint64_t)hp->rope_dims / 2 * sizeof(double);
     bytes[CH_REGION_ROPE_TABLE] = (uint64_t)t->batch * (uint64_t)hp->rope_dims * sizeof(float);

@@ -72,6 +72,8 @@ typedef struct ch_plan {
     int32_t draft;                   // tokens guessed ahead at most
     int32_t capacity;                // positions of the KV cache: the context in whole chunks
     uint64_t scratch_bytes;          // per lane
+    uint64_t glu_tile;               // offset in it of the tiles of gate and of up
+    int32_t glu_columns;             // of each; 0: there are none
     uint64_t key_bytes, value_bytes; // KV cache of one block and one KV head
     size_t text_bytes;               // of text that the tokenizer's scratch is for
 } ch_plan;
