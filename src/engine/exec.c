@@ -250,7 +250,7 @@ static void exec_mm_tile(ch_exec *x, const ch_op *op, int32_t lane, int32_t r, i
     a.n = columns;
     a.x += (size_t)(q8 ? c / CH_GROUP : c) * a.x_stride;
     a.y = tile;
-    a.y_stride = CH_GLU_ROWS;
+    a.y_stride = (size_t)rows;
     if (a.bias) a.bias += r;
     ((ch_mm_fn *)ch_kernel_at(op->kernel2)->fn)(&a, 0, rows);
 }
@@ -272,15 +272,18 @@ static void exec_glu_tiles(ch_exec *x, const ch_op *op, int32_t index, int32_t l
             exec_worked(x, lane, index - 2);
             exec_mm_tile(x, op - 1, lane, r, rows, c, columns, up);
             exec_worked(x, lane, index - 1);
-            for (int32_t i = 0; i < columns; i++) {
-                float *at = gate + (size_t)i * CH_GLU_ROWS;
-                float *to = exec_f32(x, op->out) + (size_t)(c + i) * (size_t)op->k + r;
-                glu(at, up + (size_t)i * CH_GLU_ROWS, rows, q8 ? at : to);
-                if (q8 && (i % CH_GROUP == CH_GROUP - 1 || i == columns - 1)) {
-                    int32_t first = i / CH_GROUP * CH_GROUP;
-                    exec_quantize(x, op, gate + (size_t)first * CH_GLU_ROWS, CH_GLU_ROWS, m,
-                                  (c + first) / CH_GROUP, r, r + rows);
+            for (int32_t i = 0; i < columns; i += CH_GROUP) {
+                int32_t group = CH_MIN(CH_GROUP, columns - i);
+                size_t at = (size_t)i * (size_t)rows;
+                if (q8) {
+                    glu(gate + at, up + at, group * rows, gate + at);
+                    exec_quantize(x, op, gate + at, (size_t)rows, m, (c + i) / CH_GROUP, r,
+                                  r + rows);
+                    continue;
                 }
+                float *to = exec_f32(x, op->out) + (size_t)(c + i) * (size_t)op->k + r;
+                for (int32_t j = 0; j < group; j++, at += (size_t)rows, to += op->k)
+                    glu(gate + at, up + at, rows, to);
             }
             exec_worked(x, lane, index);
         }
