@@ -496,8 +496,8 @@ typedef struct chord_op_info {
     uint64_t bytes_per_position;
     uint64_t weight_bytes; // of `bytes`: a matrix that a step of many tokens reads once
     uint64_t flops, flops_per_position; // a multiply-add counts as two
-    bool barrier;                       // lanes wait for each other after it
-    bool logits_only;                   // done for the tokens whose logits are wanted, no others
+    bool barrier;     // lanes wait for each other after it, where it is for one token
+    bool logits_only; // done for the tokens whose logits are wanted, no others
     // Spent in it since the session was opened, if desc.profile was set, else 0: the time between
     // two barriers, as lane 0 sees it, is shared out among the ops between them in proportion to
     // the time that all lanes worked at them. The sum over all ops is the time of all steps. On a

@@ -20,6 +20,7 @@ typedef struct exec_share {
     int32_t units, grain, lanes, lane;
     int32_t visited; // ranges found exhausted
     bool halving;
+    bool all; // of the units are still to be taken by this lane, whatever others do
 } exec_share;
 
 static exec_share exec_share_open(ch_exec *x, int32_t op, int32_t lane, int32_t units,
@@ -32,6 +33,7 @@ static exec_share exec_share_open(ch_exec *x, int32_t op, int32_t lane, int32_t 
     s.lane = lane;
     s.visited = 0;
     s.halving = false;
+    s.all = false;
     return s;
 }
 
@@ -46,6 +48,13 @@ static int32_t exec_share_piece(const exec_share *s, int32_t left) {
 }
 
 static bool exec_share_next(exec_share *s, int32_t *first, int32_t *end) {
+    if (s->all) {
+        *first = 0;
+        *end = s->units;
+        s->all = false;
+        s->visited = s->lanes;
+        return true;
+    }
     for (; s->visited < s->lanes; s->visited++) {
         int32_t owner = (s->lane + s->visited) % s->lanes, from = exec_share_from(s, owner);
         int32_t count = exec_share_from(s, owner + 1) - from;
@@ -128,13 +137,30 @@ static int32_t exec_group(int32_t m) {
     return m > CH_MATVEC_COLUMNS ? CH_GROUP : 1;
 }
 
-// Quantizes elements e0..e1 of the rows of record `g`; of its first row they begin at `from`.
-static void exec_quantize(ch_exec *x, const ch_op *op, const float *from, size_t stride, int32_t m,
-                          int32_t g, int32_t e0, int32_t e1) {
+// Whether there is a single row, and every lane does this op for itself or takes what it did so.
+static bool exec_alone(const ch_exec *x, const ch_op *op) {
+    return (op->own || op->in_own) && exec_rows(x, op) == 1;
+}
+
+// What a lane does for itself: a record, or a group of rows of floats behind it.
+static uint8_t *exec_own_q8(ch_exec *x, int32_t lane) {
+    return exec_scratch(x, lane);
+}
+
+static float *exec_own_rows(ch_exec *x, int32_t lane, int32_t k) {
+    return (float *)(void *)(exec_scratch(x, lane) + ch_q8_bytes(k, 1));
+}
+
+// Quantizes elements e0..e1 of the rows of record `g` of m rows, if anyone wants that; of its first
+// row they begin at `from`.
+static void exec_quantize(ch_exec *x, const ch_op *op, int32_t lane, const float *from,
+                          size_t stride, int32_t m, int32_t g, int32_t e0, int32_t e1) {
+    if (op->out_q8 == CH_NOWHERE) return;
     ch_quantize_fn *quantize = (ch_quantize_fn *)ch_kernel_at(op->quantize)->fn;
     int32_t group = exec_group(m);
+    uint8_t *record = x->arena + op->out_q8 + (size_t)g * ch_q8_bytes(op->k, group);
     quantize(from, stride, CH_MIN(group, m - g * group), op->k, group,
-             x->arena + op->out_q8 + (size_t)g * ch_q8_bytes(op->k, group), e0 / 32, e1 / 32);
+             exec_alone(x, op) ? exec_own_q8(x, lane) : record, e0 / 32, e1 / 32);
 }
 
 static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
@@ -143,16 +169,17 @@ static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) 
     int32_t m = exec_rows(x, op), group = exec_group(m);
     const float *in = exec_f32(x, op->in) + (size_t)(x->n - m) * (size_t)op->k;
     const float *weight = exec_weight_f32(x, op->weight);
-    float *out = exec_f32(x, op->out);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group), 1);
+    s.all = exec_alone(x, op);
+    bool own = s.all || op->out == CH_NOWHERE;
     for (int32_t g = 0, end = 0; exec_share_next(&s, &g, &end);)
         for (; g < end; g++) {
-            for (int32_t r = g * group; r < CH_MIN((g + 1) * group, m); r++)
-                norm(in + (size_t)r * (size_t)op->k, weight, hp->rms_eps, op->k,
+            size_t first = (size_t)(g * group) * (size_t)op->k;
+            float *out = own ? exec_own_rows(x, lane, op->k) : exec_f32(x, op->out) + first;
+            for (int32_t r = 0; r < CH_MIN(group, m - g * group); r++)
+                norm(in + first + (size_t)r * (size_t)op->k, weight, hp->rms_eps, op->k,
                      out + (size_t)r * (size_t)op->k);
-            if (op->out_q8 != CH_NOWHERE)
-                exec_quantize(x, op, out + (size_t)(g * group) * (size_t)op->k, (size_t)op->k, m, g,
-                              0, op->k);
+            exec_quantize(x, op, lane, out, (size_t)op->k, m, g, 0, op->k);
         }
 }
 
@@ -160,21 +187,23 @@ static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) 
 static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     int32_t m = exec_rows(x, op), group = exec_group(m), chunks = ch_ceil_div(op->k, EXEC_CHUNK);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group) * chunks, 1);
-    for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
-        int32_t g = u / chunks, e0 = u % chunks * EXEC_CHUNK, e1 = CH_MIN(e0 + EXEC_CHUNK, op->k);
-        if (op->kind == CH_OP_GLU) {
-            ch_glu_fn *glu = (ch_glu_fn *)ch_kernel_at(op->kernel)->fn;
-            for (int32_t r = g * group; r < CH_MIN((g + 1) * group, m); r++) {
-                size_t at = (size_t)r * (size_t)op->k + (size_t)e0;
-                glu(exec_f32(x, op->in) + at, exec_f32(x, op->in2) + at, e1 - e0,
-                    exec_f32(x, op->out) + at);
+    s.all = exec_alone(x, op);
+    for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
+        for (; u < end; u++) {
+            int32_t g = u / chunks, e0 = u % chunks * EXEC_CHUNK,
+                    e1 = CH_MIN(e0 + EXEC_CHUNK, op->k);
+            if (op->kind == CH_OP_GLU) {
+                ch_glu_fn *glu = (ch_glu_fn *)ch_kernel_at(op->kernel)->fn;
+                for (int32_t r = g * group; r < CH_MIN((g + 1) * group, m); r++) {
+                    size_t at = (size_t)r * (size_t)op->k + (size_t)e0;
+                    glu(exec_f32(x, op->in) + at, exec_f32(x, op->in2) + at, e1 - e0,
+                        exec_f32(x, op->out) + at);
+                }
             }
+            const float *rows = exec_f32(x, op->kind == CH_OP_GLU ? op->out : op->in);
+            exec_quantize(x, op, lane, rows + (size_t)(g * group) * (size_t)op->k + e0,
+                          (size_t)op->k, m, g, e0, e1);
         }
-        const float *rows = exec_f32(x, op->kind == CH_OP_GLU ? op->out : op->in);
-        if (op->out_q8 != CH_NOWHERE)
-            exec_quantize(x, op, rows + (size_t)(g * group) * (size_t)op->k + e0, (size_t)op->k, m,
-                          g, e0, e1);
-    }
 }
 
 static exec_share exec_matmul_share(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
@@ -219,6 +248,8 @@ static ch_mm_args exec_mm_args(ch_exec *x, const ch_op *op, int32_t lane) {
     a.rows = op->rows;
     a.k = op->k;
     a.x = x->arena + op->in;
+    if (exec_alone(x, op))
+        a.x = q8 ? exec_own_q8(x, lane) : (uint8_t *)exec_own_rows(x, lane, op->k);
     a.x_stride = q8 ? ch_q8_bytes(op->k, exec_group(a.n)) : (size_t)op->k * sizeof(float);
     a.y = exec_f32(x, op->out);
     a.y_stride = (size_t)op->rows;
@@ -277,7 +308,7 @@ static void exec_glu_tiles(ch_exec *x, const ch_op *op, int32_t index, int32_t l
                 size_t at = (size_t)i * (size_t)rows;
                 if (q8) {
                     glu(gate + at, up + at, group * rows, gate + at);
-                    exec_quantize(x, op, gate + at, (size_t)rows, m, (c + i) / CH_GROUP, r,
+                    exec_quantize(x, op, lane, gate + at, (size_t)rows, m, (c + i) / CH_GROUP, r,
                                   r + rows);
                     continue;
                 }
@@ -304,29 +335,36 @@ static uint8_t *exec_values(ch_exec *x, int32_t block, int32_t head) {
     return exec_cache(x, CH_REGION_VALUES, x->plan->value_bytes, block, head);
 }
 
-// Queries are scaled by 1 / sqrt(head size) here, so that attention need not.
-static void exec_rope(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
+// Token t of KV heads h0..h1 and of their queries. Those are scaled by 1 / sqrt(head size) here, so
+// that attention need not.
+static void exec_rope_heads(ch_exec *x, const ch_op *op, int32_t t, int32_t h0, int32_t h1) {
     ch_rope_fn *rope = (ch_rope_fn *)ch_kernel_at(op->kernel)->fn;
     ch_kv_store_fn *store = (ch_kv_store_fn *)ch_kernel_at(op->kernel2)->fn;
     const ch_hparams *hp = &x->weights->hp;
-    int32_t pairs = hp->rope_dims / 2;
+    int32_t pairs = hp->rope_dims / 2, per_kv = hp->heads / hp->kv_heads, count = h1 - h0;
     size_t kd = (size_t)hp->key_dim, vd = (size_t)hp->value_dim, kv_heads = (size_t)hp->kv_heads;
-    float scale = 1.0f / sqrtf((float)hp->key_dim);
     bool neox = x->weights->arch->rope_neox;
+    const float *c = exec_f32(x, x->plan->graph.rope_table) + (size_t)t * 2 * (size_t)pairs;
+    float *q = exec_f32(x, op->in) + (size_t)t * (size_t)op->k + (size_t)(h0 * per_kv) * kd;
+    float *k = exec_f32(x, op->in2) + ((size_t)t * kv_heads + (size_t)h0) * kd;
+    float *v = exec_f32(x, op->in3) + ((size_t)t * kv_heads + (size_t)h0) * vd;
+    rope(q, count * per_kv, hp->key_dim, pairs, neox, c, c + pairs,
+         1.0f / sqrtf((float)hp->key_dim));
+    rope(k, count, hp->key_dim, pairs, neox, c, c + pairs, 1.0f);
+    for (int32_t h = 0; h < count; h++)
+        store(k + (size_t)h * kd, v + (size_t)h * vd, hp->key_dim, hp->value_dim, x->plan->capacity,
+              x->position + t, exec_keys(x, op->block, h0 + h), exec_values(x, op->block, h0 + h));
+}
+
+// Whether attention does this rope: it is next, and for the same one row.
+static bool exec_rope_later(const ch_exec *x, const ch_op *op) {
+    return op->kind == CH_OP_ROPE && exec_alone(x, op) && exec_rows(x, op + 1) == 1;
+}
+
+static void exec_rope(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     exec_share s = exec_share_open(x, index, lane, x->n, 1);
     for (int32_t t = 0, end = 0; exec_share_next(&s, &t, &end);)
-        for (; t < end; t++) {
-            const float *c = exec_f32(x, x->plan->graph.rope_table) + (size_t)t * 2 * (size_t)pairs;
-            float *q = exec_f32(x, op->in) + (size_t)t * (size_t)op->k;
-            float *k = exec_f32(x, op->in2) + (size_t)t * kv_heads * kd,
-                  *v = exec_f32(x, op->in3) + (size_t)t * kv_heads * vd;
-            rope(q, hp->heads, hp->key_dim, pairs, neox, c, c + pairs, scale);
-            rope(k, hp->kv_heads, hp->key_dim, pairs, neox, c, c + pairs, 1.0f);
-            for (int32_t h = 0; h < hp->kv_heads; h++)
-                store(k + (size_t)h * kd, v + (size_t)h * vd, hp->key_dim, hp->value_dim,
-                      x->plan->capacity, x->position + t, exec_keys(x, op->block, h),
-                      exec_values(x, op->block, h));
-        }
+        for (; t < end; t++) exec_rope_heads(x, op, t, 0, x->weights->hp.kv_heads);
 }
 
 // Unit = (KV head, part of its query heads, tile of tokens). A tile fills the rows that the kernel
@@ -351,6 +389,7 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     exec_share s = exec_share_open(x, index, lane, whole * parts, 1);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
         int32_t part = u % parts, t = u / parts % tiles * tile, kv = u / parts / tiles;
+        if (exec_rope_later(x, op - 1)) exec_rope_heads(x, op - 1, 0, kv, kv + 1);
         a.k_cache = exec_keys(x, op->block, kv);
         a.v_cache = exec_values(x, op->block, kv);
         attend(&a, kv * per_kv + per_kv * part / parts, kv * per_kv + per_kv * (part + 1) / parts,
@@ -425,11 +464,12 @@ static void exec_lane(void *user, int32_t lane) {
         bool left_out = exec_rows(x, op) == 0, asks = exec_asks(x, op);
         if (left_out && !asks) continue;
         if (op->tiled && exec_rows(x, op) > CH_MATVEC_COLUMNS) continue;
+        if (exec_rope_later(x, op)) continue;
         if (!left_out) {
             exec_op(x, op, i, lane);
             exec_worked(x, lane, i);
         }
-        if (!op->barrier) continue;
+        if (!op->barrier || (op->own && exec_alone(x, op) && op->kind != CH_OP_ROPE)) continue;
         if (lane == 0 && asks) {
             int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
             if (x->on_progress(x->user, x->done + (int32_t)part, x->total))

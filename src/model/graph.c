@@ -55,9 +55,10 @@ static bool graph_wants_q8(const graph_builder *g, ch_place place) {
            ch_type_get(graph_weight(g, place)->type)->activation == CH_ACTIVATION_Q8;
 }
 
-// f32 rows in `rows`, or quantized ones in `q8`, as the weight's type wants.
+// f32 rows in `rows`, or quantized ones in `q8`, as the weight's type wants. The op that made them
+// is `own`, or not: see ch_op.
 static void graph_matmul(graph_builder *g, ch_place place, int32_t bias, ch_buffer rows,
-                         ch_buffer q8, uint64_t out, uint64_t add, bool barrier) {
+                         ch_buffer q8, bool own, uint64_t out, uint64_t add, bool barrier) {
     ch_op spare, *op = graph_op(g, &spare, CH_OP_MATMUL);
     const ch_gguf_tensor *w = graph_weight(g, place),
                          *b = bias < 0 ? NULL : graph_weight(g, (ch_place)bias);
@@ -71,27 +72,32 @@ static void graph_matmul(graph_builder *g, ch_place place, int32_t bias, ch_buff
     op->weight_stride = ch_row_bytes(w->type, op->k);
     if (b) op->bias = b->offset;
     op->in = graph_buffer(g, graph_wants_q8(g, place) ? q8 : rows);
+    op->in_own = own && !g->config->gpu;
     op->out = out;
     op->add = add;
     op->barrier = barrier;
     g->matmul_k = CH_MAX(g->matmul_k, op->k);
 }
 
-static void graph_norm(graph_builder *g, ch_place place, bool q8_wanted, ch_buffer out,
-                       ch_buffer out_q8) {
+// A norm, and the places of the matmuls that take its rows.
+static void graph_norm(graph_builder *g, ch_place place, const ch_place *readers, int32_t count,
+                       ch_buffer out, ch_buffer out_q8) {
     ch_op spare, *op = graph_op(g, &spare, CH_OP_NORM);
+    bool q8 = false, floats = false;
+    for (int32_t i = 0; i < count; i++) *(graph_wants_q8(g, readers[i]) ? &q8 : &floats) = true;
     op->place = (uint8_t)place;
     op->type = CH_TYPE_F32;
     op->weight = graph_weight(g, place)->offset;
     op->kernel = graph_kernel(g, CH_FAMILY_RMSNORM, 0);
     op->k = g->weights->hp.embedding;
     op->in = graph_buffer(g, CH_BUFFER_X);
-    op->out = graph_buffer(g, out);
-    if (q8_wanted) {
+    if (floats) op->out = graph_buffer(g, out);
+    if (q8) {
         op->out_q8 = graph_buffer(g, out_q8);
         op->quantize = graph_kernel(g, CH_FAMILY_QUANTIZE, 0);
     }
     op->barrier = true;
+    op->own = !g->config->gpu;
 }
 
 // The phases of a block, and of what stands around them. A buffer lives from the first phase that
@@ -115,16 +121,16 @@ static void graph_attention(graph_builder *g) {
     const ch_hparams *hp = &g->weights->hp;
     ch_op spare, *op;
     g->phase = GRAPH_ATTN_NORM;
-    bool q8 = graph_wants_q8(g, CH_PLACE_ATTN_Q) || graph_wants_q8(g, CH_PLACE_ATTN_K) ||
-              graph_wants_q8(g, CH_PLACE_ATTN_V);
-    graph_norm(g, CH_PLACE_ATTN_NORM, q8, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8);
+    static const ch_place readers[] = {CH_PLACE_ATTN_Q, CH_PLACE_ATTN_K, CH_PLACE_ATTN_V};
+    graph_norm(g, CH_PLACE_ATTN_NORM, readers, CH_COUNT(readers), CH_BUFFER_NORM,
+               CH_BUFFER_NORM_Q8);
 
     g->phase = GRAPH_QKV;
-    graph_matmul(g, CH_PLACE_ATTN_Q, CH_PLACE_ATTN_Q_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8,
+    graph_matmul(g, CH_PLACE_ATTN_Q, CH_PLACE_ATTN_Q_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8, true,
                  graph_buffer(g, CH_BUFFER_Q), CH_NOWHERE, false);
-    graph_matmul(g, CH_PLACE_ATTN_K, CH_PLACE_ATTN_K_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8,
+    graph_matmul(g, CH_PLACE_ATTN_K, CH_PLACE_ATTN_K_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8, true,
                  graph_buffer(g, CH_BUFFER_K), CH_NOWHERE, false);
-    graph_matmul(g, CH_PLACE_ATTN_V, CH_PLACE_ATTN_V_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8,
+    graph_matmul(g, CH_PLACE_ATTN_V, CH_PLACE_ATTN_V_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8, true,
                  graph_buffer(g, CH_BUFFER_V), CH_NOWHERE, true);
 
     g->phase = GRAPH_ROPE;
@@ -136,6 +142,7 @@ static void graph_attention(graph_builder *g) {
     op->in3 = graph_buffer(g, CH_BUFFER_V);
     op->k = hp->heads * hp->key_dim;
     op->barrier = true;
+    op->own = !g->config->gpu && g->config->lanes <= hp->kv_heads;
 
     // Once the cache has all keys and values, the last block is for the wanted rows alone.
     g->wanted_only = g->block == hp->blocks - 1;
@@ -144,14 +151,13 @@ static void graph_attention(graph_builder *g) {
     op->kernel = graph_kernel(g, CH_FAMILY_ATTENTION, (int32_t)g->config->kv);
     op->in = graph_buffer(g, CH_BUFFER_Q);
     op->out = graph_buffer(g, CH_BUFFER_ATTN);
-    if (g->config->gpu) { // which may rotate on the way
-        op->in2 = graph_buffer(g, CH_BUFFER_K);
-        op->in3 = graph_buffer(g, CH_BUFFER_V);
-    }
+    op->in2 = graph_buffer(g, CH_BUFFER_K); // for those who rotate on the way
+    op->in3 = graph_buffer(g, CH_BUFFER_V);
     op->k = hp->heads * hp->value_dim;
     op->barrier = true;
 
-    if (graph_wants_q8(g, CH_PLACE_ATTN_OUTPUT)) {
+    bool q8 = graph_wants_q8(g, CH_PLACE_ATTN_OUTPUT);
+    if (q8) {
         g->phase = GRAPH_ATTN_QUANTIZE;
         op = graph_op(g, &spare, CH_OP_QUANTIZE);
         op->quantize = graph_kernel(g, CH_FAMILY_QUANTIZE, 0);
@@ -159,25 +165,27 @@ static void graph_attention(graph_builder *g) {
         op->out_q8 = graph_buffer(g, CH_BUFFER_ATTN_Q8);
         op->k = hp->heads * hp->value_dim;
         op->barrier = true;
+        op->own = true;
     }
 
     g->phase = GRAPH_ATTN_OUTPUT;
     uint64_t x = graph_buffer(g, CH_BUFFER_X);
     graph_matmul(g, CH_PLACE_ATTN_OUTPUT, CH_PLACE_ATTN_OUTPUT_BIAS, CH_BUFFER_ATTN,
-                 CH_BUFFER_ATTN_Q8, x, x, true);
+                 CH_BUFFER_ATTN_Q8, q8, x, x, true);
 }
 
 static void graph_feed_forward(graph_builder *g) {
     g->phase = GRAPH_FFN_NORM;
-    bool q8 = graph_wants_q8(g, CH_PLACE_FFN_GATE) || graph_wants_q8(g, CH_PLACE_FFN_UP);
-    graph_norm(g, CH_PLACE_FFN_NORM, q8, CH_BUFFER_FFN_NORM, CH_BUFFER_FFN_NORM_Q8);
+    static const ch_place readers[] = {CH_PLACE_FFN_GATE, CH_PLACE_FFN_UP};
+    graph_norm(g, CH_PLACE_FFN_NORM, readers, CH_COUNT(readers), CH_BUFFER_FFN_NORM,
+               CH_BUFFER_FFN_NORM_Q8);
 
     // One phase, since these three may be done in tiles.
     g->phase = GRAPH_GLU;
     graph_matmul(g, CH_PLACE_FFN_GATE, CH_PLACE_FFN_GATE_BIAS, CH_BUFFER_FFN_NORM,
-                 CH_BUFFER_FFN_NORM_Q8, graph_buffer(g, CH_BUFFER_GATE), CH_NOWHERE, false);
+                 CH_BUFFER_FFN_NORM_Q8, true, graph_buffer(g, CH_BUFFER_GATE), CH_NOWHERE, false);
     graph_matmul(g, CH_PLACE_FFN_UP, CH_PLACE_FFN_UP_BIAS, CH_BUFFER_FFN_NORM,
-                 CH_BUFFER_FFN_NORM_Q8, graph_buffer(g, CH_BUFFER_UP), CH_NOWHERE, true);
+                 CH_BUFFER_FFN_NORM_Q8, true, graph_buffer(g, CH_BUFFER_UP), CH_NOWHERE, true);
     if (g->ops && !g->config->gpu)
         g->ops[g->op_count - 2].tiled = g->ops[g->op_count - 1].tiled = true;
     ch_op spare, *op = graph_op(g, &spare, CH_OP_GLU);
@@ -194,8 +202,8 @@ static void graph_feed_forward(graph_builder *g) {
 
     g->phase = GRAPH_DOWN;
     uint64_t x = graph_buffer(g, CH_BUFFER_X);
-    graph_matmul(g, CH_PLACE_FFN_DOWN, CH_PLACE_FFN_DOWN_BIAS, CH_BUFFER_GATE, CH_BUFFER_GLU_Q8, x,
-                 x, true);
+    graph_matmul(g, CH_PLACE_FFN_DOWN, CH_PLACE_FFN_DOWN_BIAS, CH_BUFFER_GATE, CH_BUFFER_GLU_Q8,
+                 false, x, x, true);
 }
 
 static void graph_walk(graph_builder *g) {
@@ -226,10 +234,10 @@ static void graph_walk(graph_builder *g) {
     }
     g->block = -1;
     g->phase = GRAPH_OUTPUT_NORM;
-    graph_norm(g, CH_PLACE_OUTPUT_NORM, graph_wants_q8(g, CH_PLACE_OUTPUT), CH_BUFFER_OUT_NORM,
-               CH_BUFFER_OUT_NORM_Q8);
+    static const ch_place reader = CH_PLACE_OUTPUT;
+    graph_norm(g, CH_PLACE_OUTPUT_NORM, &reader, 1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_Q8);
     g->phase = GRAPH_OUTPUT;
-    graph_matmul(g, CH_PLACE_OUTPUT, -1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_Q8,
+    graph_matmul(g, CH_PLACE_OUTPUT, -1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_Q8, true,
                  g->config->logits, CH_NOWHERE, true);
 }
 
@@ -406,7 +414,7 @@ CH_FN void ch_op_describe(const ch_weights *weights, const ch_op *op, ch_kv_type
     info->kind = ch_op_kind_name((ch_op_kind)op->kind);
     info->kernel = op->kernel >= 0 ? ch_kernel_at(op->kernel)->name : "";
     if (op->kind == CH_OP_QUANTIZE) info->kernel = ch_kernel_at(op->quantize)->name;
-    info->barrier = op->barrier;
+    info->barrier = op->barrier && !op->own;
     info->logits_only = op->wanted_only;
     char what[24];
     snprintf(what, sizeof what, "%s",

@@ -39,17 +39,19 @@ typedef struct ch_op {
     bool wanted_only; // for the rows whose logits are wanted, the last ones: of the residual stream
                       // and the queries it takes those, elsewhere they stand alone
     bool tiled;       // for more than CH_MATVEC_COLUMNS rows, the next glu does this one's work
-    uint8_t unused[2];
-    int32_t block;          // of the model, -1 outside
-    int32_t kernel;         // in the kernel list
-    int32_t kernel2;        // matmul: gemm, for more than CH_MATVEC_COLUMNS columns; rope: kv_store
-    int32_t quantize;       // norm, glu: the quantizing kernel
-    int32_t rows, k;        // matmul: of the matrix. Else: k elements a row
-    uint64_t weight;        // in the file
+    bool own;         // for one row, no barrier: every lane does it for itself, in its scratch; or,
+                      // rope, as it comes to a KV head in the attention that follows
+    bool in_own;      // for one row, `in` is there
+    int32_t block;    // of the model, -1 outside
+    int32_t kernel;   // in the kernel list
+    int32_t kernel2;  // matmul: gemm, for more than CH_MATVEC_COLUMNS columns; rope: kv_store
+    int32_t quantize; // norm, glu: the quantizing kernel
+    int32_t rows, k;  // matmul: of the matrix. Else: k elements a row
+    uint64_t weight;  // in the file
     uint64_t weight_stride; // bytes from row to row
     uint64_t bias;          // in the file
     uint64_t in, in2, in3; // in the arena: f32 rows, or q8 records for a matmul of a quantized type
-    uint64_t out;          // in the arena: f32 rows
+    uint64_t out;          // in the arena: f32 rows; of a norm CH_NOWHERE if nobody wants those
     uint64_t out_q8;       // in the arena: q8 records
     uint64_t add;          // in the arena: added to the result
 } ch_op;
@@ -81,6 +83,7 @@ typedef struct ch_graph_config {
     int32_t batch, logits_rows;
     ch_kv_type kv;
     uint32_t cpu;
+    int32_t lanes;
     bool
         gpu; // activations are floats everywhere; offsets are in the device's buffer of activations
     uint64_t activations, rope_table, logits; // regions

@@ -149,6 +149,7 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     t->batch = plan->graph.gpu ? PLAN_DEFAULT_GPU_BATCH : PLAN_DEFAULT_BATCH;
     t->batch = CH_MIN(desc->batch ? desc->batch : t->batch, context);
     plan->graph.batch = t->batch;
+    plan->graph.lanes = t->lanes;
     t->logits_rows = CH_MIN(CH_MAX(desc->logits_rows, 1 + desc->draft), t->batch);
     plan->draft = CH_MIN(desc->draft, t->logits_rows - 1);
     plan->graph.logits_rows = t->logits_rows;
