@@ -300,8 +300,10 @@ static void gb_layer(gb_maker *maker, int32_t i) {
     for (size_t t = 0; t < CH_COUNT(list); t++) {
         char name[96];
         snprintf(name, sizeof name, "blk.%d.%s.weight", i, list[t].name);
+        bool other =
+            m->mixed && (!strcmp(list[t].name, "attn_v") || !strcmp(list[t].name, "ffn_up"));
         if (list[t].rows)
-            gb_matrix(maker, name, m->type, list[t].k, list[t].rows);
+            gb_matrix(maker, name, other ? CH_TYPE_F16 : m->type, list[t].k, list[t].rows);
         else
             gb_norm(maker, name);
     }

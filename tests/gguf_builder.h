@@ -76,6 +76,7 @@ typedef struct gb_model {
     int32_t vocabulary;       // [300]; at least 262: 3 special, 256 bytes, then text
     int32_t context;          // [128]
     ch_type type;             // of matrices [F32]
+    bool mixed;               // attn_v and ffn_up are F16 all the same
     bool tied;                // no output.weight: the embedding serves
     bool chatml;              // the last two tokens are <|im_start|> and <|im_end|>, control tokens
     const char *architecture; // ["llama"]; the prefix of its keys too

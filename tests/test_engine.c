@@ -2,6 +2,7 @@
 // honest errors, and the sampler's rules.
 #include "../src/engine/bench.h"
 #include "../src/engine/sampler.h"
+#include "../src/model/graph.h"
 #include "fixture.h"
 
 #include <math.h>
@@ -76,7 +77,7 @@ Test(engine, lanes_do_not_change_bits) {
 
 static void claim_cuts(const chord_model *model, ch_type type) {
     uint64_t whole = hash_of(model, (chord_session_desc){.lanes = 1}, PROMPT);
-    const int32_t cuts[] = {3, 8, 9, 64};
+    const int32_t cuts[] = {1, 3, 8, 9, 64};
     for (size_t i = 0; i < CH_COUNT(cuts); i++) {
         cr_assert_eq(hash_of(model, (chord_session_desc){.lanes = 1}, cuts[i]), whole,
                      "%s, evaluated %d at a time", ch_type_get(type)->name, (int)cuts[i]);
@@ -87,6 +88,48 @@ static void claim_cuts(const chord_model *model, ch_type type) {
 
 Test(engine, batches_do_not_change_bits) {
     each_type(claim_cuts);
+}
+
+// Rows of a norm that are wanted as floats and quantized.
+Test(engine, a_model_of_mixed_types_keeps_its_bits) {
+    gb_model m = {
+        .type = CH_TYPE_Q4_K, .mixed = true, .context = 256, .embedding = 256, .feed_forward = 256};
+    fixture f;
+    fixture_open(&f, m);
+    claim_cuts(f.model, CH_TYPE_Q4_K);
+    claim_lanes(f.model, CH_TYPE_Q4_K);
+    fixture_close(&f);
+}
+
+// More tokens at once than a tile of gate and up has columns, and a last tile of fewer rows.
+Test(engine, tiles_of_the_feed_forward_do_not_change_bits) {
+    enum { MANY = CH_GLU_COLUMNS + 90 };
+    const struct {
+        ch_type type;
+        int32_t feed_forward;
+    } models[] = {{CH_TYPE_F32, CH_GLU_ROWS + 22}, {CH_TYPE_Q8_0, 2 * CH_GLU_ROWS + 32}};
+    static chord_token tokens[MANY];
+    for (size_t i = 0; i < CH_COUNT(models); i++) {
+        fixture f;
+        fixture_open(&f, (gb_model){.type = models[i].type,
+                                    .feed_forward = models[i].feed_forward,
+                                    .context = MANY});
+        for (int32_t t = 0; t < MANY; t++) tokens[t] = (t * 37 + 11) % 300;
+        uint64_t first = 0;
+        const int32_t batches[] = {8, 100, MANY};
+        for (size_t b = 0; b < CH_COUNT(batches); b++) {
+            chord_session *s = session_open(
+                f.model, (chord_session_desc){.batch = batches[b], .lanes = (int32_t)b + 1});
+            chord_session_hash(s, true);
+            cr_assert_eq(chord_session_eval(s, tokens, MANY, 1), CHORD_OK);
+            chord_stats stats;
+            chord_session_get_stats(s, &stats);
+            if (b == 0) first = stats.logits_hash;
+            cr_assert_eq(stats.logits_hash, first, "batches of %d", (int)batches[b]);
+            chord_session_close(s);
+        }
+        fixture_close(&f);
+    }
 }
 
 static void claim_levels(const chord_model *model, ch_type type) {

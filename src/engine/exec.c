@@ -389,7 +389,11 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     exec_share s = exec_share_open(x, index, lane, whole * parts, 1);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
         int32_t part = u % parts, t = u / parts % tiles * tile, kv = u / parts / tiles;
-        if (exec_rope_later(x, op - 1)) exec_rope_heads(x, op - 1, 0, kv, kv + 1);
+        if (exec_rope_later(x, op - 1)) {
+            exec_worked(x, lane, index); // the unit before
+            exec_rope_heads(x, op - 1, 0, kv, kv + 1);
+            exec_worked(x, lane, index - 1);
+        }
         a.k_cache = exec_keys(x, op->block, kv);
         a.v_cache = exec_values(x, op->block, kv);
         attend(&a, kv * per_kv + per_kv * part / parts, kv * per_kv + per_kv * (part + 1) / parts,
