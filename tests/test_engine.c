@@ -1,6 +1,7 @@
 // test_engine: what a session promises: planned memory, the same bits however the work is cut,
 // honest errors, and the sampler's rules.
 #include "../src/engine/bench.h"
+#include "../src/engine/lanes.h"
 #include "../src/engine/sampler.h"
 #include "../src/model/graph.h"
 #include "fixture.h"
@@ -160,6 +161,92 @@ Test(engine, kv_types_keep_lanes_and_cuts) {
         cr_assert_eq(hash_of(f.model, (chord_session_desc){.lanes = 2, .kv = kinds[i]}, 7), one);
     }
     fixture_close(&f);
+}
+
+// ---- lanes
+
+typedef struct lane_counts {
+    ch_lanes *lanes;
+    int32_t done[4]; // by each lane
+    uint32_t met;    // lanes that came to the middle of a run
+    int32_t wrong;
+} lane_counts;
+
+static void count_lane(void *user, int32_t lane) {
+    lane_counts *c = (lane_counts *)user;
+    c->done[lane]++;
+    __atomic_add_fetch(&c->met, 1, __ATOMIC_RELAXED);
+    ch_lanes_barrier(c->lanes, (ch_ahead){NULL, 0, 0});
+    if (lane == 0 && c->met != (uint32_t)c->lanes->active) c->wrong++;
+}
+
+Test(engine, as_many_lanes_run_as_a_step_wants) {
+    static ch_lanes lanes;
+    static ch_lane lane[4];
+    lane_counts c = {.lanes = &lanes};
+    int32_t wanted[4] = {0}, runs = 3000 / GB_SLOWER;
+    cr_assert(ch_lanes_open(&lanes, lane, 4));
+    for (int32_t i = 0; i < runs; i++) {
+        c.met = 0;
+        lanes.pace.now = i * 7 % 5 > 3 ? 4 : 1 + i * 7 % 5;
+        for (int32_t l = 0; l < 4; l++) wanted[l] += l < lanes.pace.now;
+        int32_t now = lanes.pace.now;
+        ch_lanes_run_step(&lanes, count_lane, &c);
+        cr_assert_eq(c.met, now);
+        if (lanes.pace.watching) ch_pace_open(&lanes.pace, 4); // it is not what is tested here
+    }
+    ch_lanes_close(&lanes);
+    cr_assert_eq(c.wrong, 0);
+    cr_assert_arr_eq(c.done, wanted, sizeof wanted);
+}
+
+// Steps on a machine where a step on i + 1 lanes takes seconds[i] and its waits end in sleep
+// sleeps[i] times. Returns how many of them had the best number.
+static int32_t pace_steps(ch_pace *pace, int32_t steps, const double *seconds,
+                          const int32_t *sleeps, int32_t best) {
+    int32_t good = 0;
+    for (int32_t i = 0; i < steps; i++) {
+        int32_t at = pace->now - 1;
+        cr_assert(at >= 0 && at < pace->count);
+        good += pace->now == best;
+        ch_pace_step(pace, pace->watching ? seconds[at] : 0, sleeps[at]);
+    }
+    return good;
+}
+
+Test(engine, the_number_of_lanes_follows_what_serves_best) {
+    const double apart[] = {0.030, 0.015}, beside[] = {0.030, 0.032}, still[] = {0.030, 0.022};
+    const int32_t calm[] = {0, 0}, away[] = {0, 90};
+    ch_pace pace;
+    ch_pace_open(&pace, 2);
+    cr_assert_eq(pace_steps(&pace, 100, apart, calm, 2), 100);
+    cr_assert(!pace.watching);
+    // A neighbour comes, and goes.
+    pace_steps(&pace, 40, beside, away, 1);
+    cr_assert_eq(pace.best, 1);
+    cr_assert(pace_steps(&pace, 1000, beside, away, 1) > 870);
+    pace_steps(&pace, 200, apart, calm, 2);
+    cr_assert_eq(pace.best, 2);
+    cr_assert(!pace.watching);
+    cr_assert_eq(pace_steps(&pace, 100, apart, calm, 2), 100);
+    // One that takes less than the lane brings.
+    cr_assert(pace_steps(&pace, 1000, still, away, 2) > 900);
+    // One beside eight lanes: seven serve best; two: six.
+    double eight[8];
+    int32_t sleeps[8];
+    for (int32_t neighbours = 1; neighbours <= 2; neighbours++) {
+        for (int32_t i = 0; i < 8; i++) {
+            bool shared = i + 1 > 8 - neighbours;
+            eight[i] = shared ? 0.010 : 0.040 / (i + 1);
+            sleeps[i] = shared ? 20 : 0;
+        }
+        ch_pace_open(&pace, 8);
+        pace_steps(&pace, 200, eight, sleeps, 8 - neighbours);
+        cr_assert_eq(pace.best, 8 - neighbours, "%d lanes", (int)pace.best);
+    }
+    // Alone, there is nothing to choose.
+    ch_pace_open(&pace, 1);
+    cr_assert_eq(pace_steps(&pace, 100, apart, away, 1), 100);
 }
 
 // ---- memory

@@ -26,7 +26,7 @@ typedef struct exec_share {
 static exec_share exec_share_open(ch_exec *x, int32_t op, int32_t lane, int32_t units,
                                   int32_t grain) {
     exec_share s;
-    s.lanes = x->lanes->count;
+    s.lanes = x->lanes->active;
     s.cursors = x->cursors + (size_t)op * (size_t)s.lanes;
     s.units = units;
     s.grain = grain;
@@ -222,7 +222,7 @@ static exec_share exec_matmul_share(ch_exec *x, const ch_op *op, int32_t index, 
 static ch_ahead exec_ahead(ch_exec *x, int32_t index, int32_t lane) {
     ch_ahead ahead = {NULL, 0, 0};
     const int32_t count = x->plan->size.op_count;
-    if (x->n > CH_MATVEC_COLUMNS || x->lanes->count == 1) return ahead; // nobody waits
+    if (x->n > CH_MATVEC_COLUMNS || x->lanes->active == 1) return ahead; // nobody waits
     for (index++; index < count && x->ops[index].kind != CH_OP_MATMUL; index++) {
     }
     if (index == count || exec_rows(x, &x->ops[index]) == 0) return ahead;
@@ -374,7 +374,7 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     const ch_hparams *hp = &x->weights->hp;
     int32_t per_kv = hp->heads / hp->kv_heads, tile = CH_MAX(1, CH_ATTN_ROWS / per_kv);
     int32_t m = exec_rows(x, op), tiles = ch_ceil_div(m, tile), whole = hp->kv_heads * tiles;
-    int32_t parts = CH_MIN(per_kv, CH_MAX(1, ch_ceil_div(x->lanes->count, whole)));
+    int32_t parts = CH_MIN(per_kv, CH_MAX(1, ch_ceil_div(x->lanes->active, whole)));
     ch_attn_args a;
     a.q_stride = (size_t)hp->heads * (size_t)hp->key_dim;
     a.q = exec_f32(x, op->in) + (size_t)(x->n - m) * a.q_stride;
@@ -495,7 +495,7 @@ CH_FN bool ch_exec_step(ch_exec *x) {
         memset(x->profile, 0, (size_t)x->lanes->count * x->plan->profile_bytes);
         x->opened = ch_os_seconds();
     }
-    ch_lanes_run(x->lanes, exec_lane, x);
+    (x->n == 1 ? ch_lanes_run_step : ch_lanes_run)(x->lanes, exec_lane, x);
     if (x->profile) exec_share_out(x, x->plan->size.op_count);
     return x->stop == 0;
 }
