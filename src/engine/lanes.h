@@ -21,7 +21,7 @@ typedef struct ch_ahead {
 // How many lanes do short steps, of which many alike follow each other. A lane that shares its core
 // with a busy neighbour is away for milliseconds; where steps have barriers each tenth of one, the
 // others had better not count on it. While waits end in sleep again and again, blocks of steps are
-// timed, and now and then one with a lane less or more: the faster number stays.
+// timed, and now and then one with a lane fewer or more: the faster number stays.
 typedef struct ch_pace {
     int32_t count;         // lanes there are
     int32_t best, now;     // that serve best; that the next step shall have: not `best` in a trial
