@@ -191,7 +191,7 @@ Test(engine, as_many_lanes_run_as_a_step_wants) {
         lanes.pace.now = i * 7 % 5 > 3 ? 4 : 1 + i * 7 % 5;
         for (int32_t l = 0; l < 4; l++) wanted[l] += l < lanes.pace.now;
         int32_t now = lanes.pace.now;
-        ch_lanes_run_step(&lanes, count_lane, &c);
+        ch_lanes_run_step(&lanes, true, count_lane, &c);
         cr_assert_eq(c.met, (uint32_t)now);
         if (lanes.pace.watching) ch_pace_open(&lanes.pace, 4); // it is not what is tested here
     }

@@ -495,7 +495,10 @@ CH_FN bool ch_exec_step(ch_exec *x) {
         memset(x->profile, 0, (size_t)x->lanes->count * x->plan->profile_bytes);
         x->opened = ch_os_seconds();
     }
-    (x->n == 1 ? ch_lanes_run_step : ch_lanes_run)(x->lanes, exec_lane, x);
+    if (x->n > CH_MATVEC_COLUMNS)
+        ch_lanes_run(x->lanes, exec_lane, x);
+    else
+        ch_lanes_run_step(x->lanes, x->n == 1, exec_lane, x);
     if (x->profile) exec_share_out(x, x->plan->size.op_count);
     return x->stop == 0;
 }

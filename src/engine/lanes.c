@@ -125,12 +125,15 @@ CH_FN void ch_lanes_run(ch_lanes *lanes, ch_lane_fn *fn, void *user) {
     lanes_run(lanes, lanes->count, fn, user);
 }
 
-CH_FN void ch_lanes_run_step(ch_lanes *lanes, ch_lane_fn *fn, void *user) {
+CH_FN void ch_lanes_run_step(ch_lanes *lanes, bool usual, ch_lane_fn *fn, void *user) {
     ch_pace *pace = &lanes->pace;
+    if (!usual || lanes->count == 1) {
+        lanes_run(lanes, pace->best, fn, user);
+        return;
+    }
     uint32_t before = CH_LOAD_RELAXED(&lanes->slept);
     double begun = pace->watching ? ch_os_seconds() : 0;
     lanes_run(lanes, pace->now, fn, user);
-    if (lanes->count == 1) return;
     ch_pace_step(pace, pace->watching ? ch_os_seconds() - begun : 0,
                  (int32_t)(CH_LOAD_RELAXED(&lanes->slept) - before));
 }

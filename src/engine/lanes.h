@@ -76,8 +76,9 @@ CH_FN void ch_lanes_close(ch_lanes *lanes);
 // Runs fn(user, i) on every lane i, and returns when all have.
 CH_FN void ch_lanes_run(ch_lanes *lanes, ch_lane_fn *fn, void *user);
 
-// The same for a short step: on lanes->active lanes, as many as serve best.
-CH_FN void ch_lanes_run_step(ch_lanes *lanes, ch_lane_fn *fn, void *user);
+// The same for a short step: on lanes->active lanes, as many as serve best. `usual`: it is of the
+// kind by which that is found out.
+CH_FN void ch_lanes_run_step(ch_lanes *lanes, bool usual, ch_lane_fn *fn, void *user);
 
 // All lanes wait here for each other. What was written before is seen after by all. Who waits
 // fetches `ahead`, as far as the wait allows.
