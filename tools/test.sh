@@ -99,14 +99,17 @@ model() {
     fi
 }
 
-# Lanes under ThreadSanitizer: several of them, more than there are cores, prompts in pieces.
+# Lanes under ThreadSanitizer: several of them, more than there are cores, prompts in pieces; and
+# changing numbers of them.
 lanes() {
     model build/test-logs/model.gguf || return 1
     for lanes in 2 3 5; do
         unspread build-tsan/chord run -m build/test-logs/model.gguf -p "Once upon a time" -n 24 \
             -t $lanes -b 3 --temp 0 || return 1
     done
-    echo "3 passed, 0 failed, 0 skipped"
+    ${CC:-cc} -std=gnu11 -g -O1 -fsanitize=thread -Isrc -o build-tsan/lanes_stress tests/lanes_stress.c \
+        src/engine/lanes.c src/arena/*.c -lpthread -lm && unspread build-tsan/lanes_stress || return 1
+    echo "4 passed, 0 failed, 0 skipped"
 }
 
 # What a session takes on each level, against the C reference; that all kernels equal it is checked
