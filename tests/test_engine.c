@@ -165,41 +165,6 @@ Test(engine, kv_types_keep_lanes_and_cuts) {
 
 // ---- lanes
 
-typedef struct lane_counts {
-    ch_lanes *lanes;
-    int32_t done[4]; // by each lane
-    uint32_t met;    // lanes that came to the middle of a run
-    int32_t wrong;
-} lane_counts;
-
-static void count_lane(void *user, int32_t lane) {
-    lane_counts *c = (lane_counts *)user;
-    c->done[lane]++;
-    __atomic_add_fetch(&c->met, 1, __ATOMIC_RELAXED);
-    ch_lanes_barrier(c->lanes, (ch_ahead){NULL, 0, 0});
-    if (lane == 0 && c->met != (uint32_t)c->lanes->active) c->wrong++;
-}
-
-Test(engine, as_many_lanes_run_as_a_step_wants) {
-    static ch_lanes lanes;
-    static ch_lane lane[4];
-    lane_counts c = {.lanes = &lanes};
-    int32_t wanted[4] = {0}, runs = 3000 / GB_SLOWER;
-    cr_assert(ch_lanes_open(&lanes, lane, 4));
-    for (int32_t i = 0; i < runs; i++) {
-        c.met = 0;
-        lanes.pace.now = i * 7 % 5 > 3 ? 4 : 1 + i * 7 % 5;
-        for (int32_t l = 0; l < 4; l++) wanted[l] += l < lanes.pace.now;
-        int32_t now = lanes.pace.now;
-        ch_lanes_run_step(&lanes, true, count_lane, &c);
-        cr_assert_eq(c.met, (uint32_t)now);
-        if (lanes.pace.watching) ch_pace_open(&lanes.pace, 4); // it is not what is tested here
-    }
-    ch_lanes_close(&lanes);
-    cr_assert_eq(c.wrong, 0);
-    cr_assert_arr_eq(c.done, wanted, sizeof wanted);
-}
-
 // Steps on a machine where a step on i + 1 lanes takes seconds[i] and its waits end in sleep
 // sleeps[i] times. Returns how many of them had the best number.
 static int32_t pace_steps(ch_pace *pace, int32_t steps, const double *seconds,

@@ -142,6 +142,17 @@ static bool exec_alone(const ch_exec *x, const ch_op *op) {
     return (op->own || op->in_own) && exec_rows(x, op) == 1;
 }
 
+// Whether a later op of this step does this one's work: see ch_op.
+static bool exec_later(const ch_exec *x, const ch_op *op) {
+    if (op->kind != CH_OP_ROPE) return op->later && exec_rows(x, op) > CH_MATVEC_COLUMNS;
+    return op->later && exec_rows(x, op) == 1 && exec_rows(x, op + 1) == 1;
+}
+
+// Whether an op takes quantized rows.
+static bool exec_takes_q8(const ch_op *op) {
+    return ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
+}
+
 // What a lane does for itself: a record, or a group of rows of floats behind it.
 static uint8_t *exec_own_q8(ch_exec *x, int32_t lane) {
     return exec_scratch(x, lane);
@@ -241,7 +252,7 @@ static ch_ahead exec_ahead(ch_exec *x, int32_t index, int32_t lane) {
 // The product of an op, of which a lane takes rows.
 static ch_mm_args exec_mm_args(ch_exec *x, const ch_op *op, int32_t lane) {
     ch_mm_args a;
-    bool q8 = ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
+    bool q8 = exec_takes_q8(op);
     a.n = exec_rows(x, op);
     a.w = x->file + op->weight;
     a.w_stride = op->weight_stride;
@@ -275,11 +286,10 @@ static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane
 static void exec_mm_tile(ch_exec *x, const ch_op *op, int32_t lane, int32_t r, int32_t rows,
                          int32_t c, int32_t columns, float *tile) {
     ch_mm_args a = exec_mm_args(x, op, lane);
-    bool q8 = ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
     a.w += (size_t)r * a.w_stride;
     a.rows = rows;
     a.n = columns;
-    a.x += (size_t)(q8 ? c / CH_GROUP : c) * a.x_stride;
+    a.x += (size_t)(exec_takes_q8(op) ? c / CH_GROUP : c) * a.x_stride;
     a.y = tile;
     a.y_stride = (size_t)rows;
     if (a.bias) a.bias += r;
@@ -356,11 +366,6 @@ static void exec_rope_heads(ch_exec *x, const ch_op *op, int32_t t, int32_t h0, 
               x->position + t, exec_keys(x, op->block, h0 + h), exec_values(x, op->block, h0 + h));
 }
 
-// Whether attention does this rope: it is next, and for the same one row.
-static bool exec_rope_later(const ch_exec *x, const ch_op *op) {
-    return op->kind == CH_OP_ROPE && exec_alone(x, op) && exec_rows(x, op + 1) == 1;
-}
-
 static void exec_rope(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     exec_share s = exec_share_open(x, index, lane, x->n, 1);
     for (int32_t t = 0, end = 0; exec_share_next(&s, &t, &end);)
@@ -389,7 +394,7 @@ static void exec_attention(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     exec_share s = exec_share_open(x, index, lane, whole * parts, 1);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);) {
         int32_t part = u % parts, t = u / parts % tiles * tile, kv = u / parts / tiles;
-        if (exec_rope_later(x, op - 1)) {
+        if (exec_later(x, op - 1)) {
             exec_worked(x, lane, index); // the unit before
             exec_rope_heads(x, op - 1, 0, kv, kv + 1);
             exec_worked(x, lane, index - 1);
@@ -424,7 +429,7 @@ static void exec_op(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
         exec_attention(x, op, index, lane);
         break;
     case CH_OP_GLU:
-        if (op[-1].tiled && exec_rows(x, op) > CH_MATVEC_COLUMNS) {
+        if (exec_later(x, op - 1)) {
             exec_glu_tiles(x, op, index, lane);
             break;
         }
@@ -467,13 +472,12 @@ static void exec_lane(void *user, int32_t lane) {
         const ch_op *op = &x->ops[i];
         bool left_out = exec_rows(x, op) == 0, asks = exec_asks(x, op);
         if (left_out && !asks) continue;
-        if (op->tiled && exec_rows(x, op) > CH_MATVEC_COLUMNS) continue;
-        if (exec_rope_later(x, op)) continue;
+        if (exec_later(x, op)) continue;
         if (!left_out) {
             exec_op(x, op, i, lane);
             exec_worked(x, lane, i);
         }
-        if (!op->barrier || (op->own && exec_alone(x, op) && op->kind != CH_OP_ROPE)) continue;
+        if (!op->barrier || (op->own && exec_alone(x, op))) continue;
         if (lane == 0 && asks) {
             int64_t part = (int64_t)x->n * (op->block + 1) / x->weights->hp.blocks;
             if (x->on_progress(x->user, x->done + (int32_t)part, x->total))

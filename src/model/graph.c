@@ -73,6 +73,7 @@ static void graph_matmul(graph_builder *g, ch_place place, int32_t bias, ch_buff
     if (b) op->bias = b->offset;
     op->in = graph_buffer(g, graph_wants_q8(g, place) ? q8 : rows);
     op->in_own = own && !g->config->gpu;
+    op->later = (place == CH_PLACE_FFN_GATE || place == CH_PLACE_FFN_UP) && !g->config->gpu;
     op->out = out;
     op->add = add;
     op->barrier = barrier;
@@ -142,7 +143,7 @@ static void graph_attention(graph_builder *g) {
     op->in3 = graph_buffer(g, CH_BUFFER_V);
     op->k = hp->heads * hp->key_dim;
     op->barrier = true;
-    op->own = !g->config->gpu && g->config->lanes <= hp->kv_heads;
+    op->later = !g->config->gpu && g->config->lanes <= hp->kv_heads;
 
     // Once the cache has all keys and values, the last block is for the wanted rows alone.
     g->wanted_only = g->block == hp->blocks - 1;
@@ -186,8 +187,6 @@ static void graph_feed_forward(graph_builder *g) {
                  CH_BUFFER_FFN_NORM_Q8, true, graph_buffer(g, CH_BUFFER_GATE), CH_NOWHERE, false);
     graph_matmul(g, CH_PLACE_FFN_UP, CH_PLACE_FFN_UP_BIAS, CH_BUFFER_FFN_NORM,
                  CH_BUFFER_FFN_NORM_Q8, true, graph_buffer(g, CH_BUFFER_UP), CH_NOWHERE, true);
-    if (g->ops && !g->config->gpu)
-        g->ops[g->op_count - 2].tiled = g->ops[g->op_count - 1].tiled = true;
     ch_op spare, *op = graph_op(g, &spare, CH_OP_GLU);
     op->kernel = graph_kernel(g, CH_FAMILY_GLU, 0);
     op->in = graph_buffer(g, CH_BUFFER_GATE);
@@ -414,7 +413,8 @@ CH_FN void ch_op_describe(const ch_weights *weights, const ch_op *op, ch_kv_type
     info->kind = ch_op_kind_name((ch_op_kind)op->kind);
     info->kernel = op->kernel >= 0 ? ch_kernel_at(op->kernel)->name : "";
     if (op->kind == CH_OP_QUANTIZE) info->kernel = ch_kernel_at(op->quantize)->name;
-    info->barrier = op->barrier && !op->own;
+    bool later = op->later && op->kind == CH_OP_ROPE; // the others are for many tokens
+    info->barrier = op->barrier && !op->own && !later;
     info->logits_only = op->wanted_only;
     char what[24];
     snprintf(what, sizeof what, "%s",

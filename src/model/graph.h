@@ -38,9 +38,9 @@ typedef struct ch_op {
     bool barrier;     // lanes wait for each other after this op
     bool wanted_only; // for the rows whose logits are wanted, the last ones: of the residual stream
                       // and the queries it takes those, elsewhere they stand alone
-    bool tiled;       // for more than CH_MATVEC_COLUMNS rows, the next glu does this one's work
-    bool own;         // for one row, no barrier: every lane does it for itself, in its scratch; or,
-                      // rope, as it comes to a KV head in the attention that follows
+    bool later;       // a later op does its work: glu that of gate and up, for more than
+                      // CH_MATVEC_COLUMNS rows; attention that of rope, for one row, head by head
+    bool own;         // for one row, no barrier: every lane does it for itself, in its scratch
     bool in_own;      // for one row, `in` is there
     int32_t block;    // of the model, -1 outside
     int32_t kernel;   // in the kernel list
