@@ -121,15 +121,9 @@ GM_TARGET CH_FORCE_INLINE __m256 gm256_half(__m256i v) {
     return _mm256_cvtph_ps(_mm256_castsi256_si128(v));
 }
 
-GM_TARGET CH_FORCE_INLINE __m256 gm256_load_half(const uint16_t *h) {
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)h));
-}
-
-// Asks for the same place in the strip after this one; that address need not exist.
-GM_TARGET CH_FORCE_INLINE void gm256_prefetch(const uint8_t *const *CH_RESTRICT rows, size_t at) {
-    uintptr_t strip = ((uintptr_t)rows[1] - (uintptr_t)rows[0]) * 8 + at;
-    for (int i = 0; i < 8; i++)
-        _mm_prefetch((const char *)((uintptr_t)rows[i] + strip), _MM_HINT_T1);
+// The upper half of every lane of a, below the lower half of b's.
+GM_TARGET CH_FORCE_INLINE __m256i gm256_straddle(__m256i a, __m256i b) {
+    return _mm256_or_si256(_mm256_srli_epi32(a, 16), _mm256_slli_epi32(b, 16));
 }
 
 // Bytes at..at+15 of each row, transposed: t[j] holds bytes 4j..4j+3 of all rows.
@@ -153,9 +147,9 @@ GM_TARGET CH_FORCE_INLINE void gm256_chunk(const uint8_t *const *CH_RESTRICT row
 #include "gemm_panel_template.h"
 
 GM_TARGET static CH_NOINLINE bool gm256_convert_q3_k_apart(const uint8_t *const *CH_RESTRICT rows,
-                                                           int32_t k, uint8_t *record,
-                                                           size_t step) {
-    return gm256_convert_3k(rows, k, record, step, false);
+                                                           int32_t k, uint8_t *record, size_t step,
+                                                           gm256_ahead *ahead) {
+    return gm256_convert_3k(rows, k, record, step, ahead, false);
 }
 
 // ---- tiles with vpmaddubsw

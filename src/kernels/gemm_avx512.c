@@ -111,15 +111,9 @@ GM_TARGET CH_FORCE_INLINE __m512 gm512_half(__m512i v) {
     return x512_half(v);
 }
 
-GM_TARGET CH_FORCE_INLINE __m512 gm512_load_half(const uint16_t *h) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)h));
-}
-
-// Asks for the same place in the strip after this one; that address need not exist.
-GM_TARGET CH_FORCE_INLINE void gm512_prefetch(const uint8_t *const *CH_RESTRICT rows, size_t at) {
-    uintptr_t strip = ((uintptr_t)rows[1] - (uintptr_t)rows[0]) * 16 + at;
-    for (int i = 0; i < 16; i++)
-        _mm_prefetch((const char *)((uintptr_t)rows[i] + strip), _MM_HINT_T1);
+// The upper half of every lane of a, below the lower half of b's.
+GM_TARGET CH_FORCE_INLINE __m512i gm512_straddle(__m512i a, __m512i b) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_rol_epi32(a, 16), _mm512_rol_epi32(b, 16));
 }
 
 // Bytes at..at+15 of each row, transposed: t[j] holds bytes 4j..4j+3 of all rows.
@@ -201,6 +195,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strip
     for (int32_t b = 0; b < job->blocks; b++) {
         float *acc = job->acc + (size_t)(b & 3) * (size_t)(strips * CH_GROUP * GM_N);
         __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
+        gm512_read_on(job->ahead);
         CH_UNROLL for (int j = 1; j < 8; j++) {
             gm512_weights(weights, w, j, strips, trait);
             CH_UNROLL for (int c = 0; c < CH_GROUP; c++)

@@ -42,10 +42,28 @@
     ((size_t)(10 + ((trait)&GM_HALVES) + ((trait)&GM_TIMES) / 2 + ((trait)&GM_OFFSETS) / 4 +       \
               ((trait)&GM_OFFSETS16) / 4))
 
+// What will be converted next, in three parts. A few lines of each are asked for in every step of
+// converting and multiplying what comes before, about two blocks of a strip or one of a tile:
+// memory gives three distant streams more than one, and more over a long time than in a short one.
+// Addresses are numbers here, as they may pass the matrix's end.
+typedef struct GM(ahead) {
+    uintptr_t at;
+    size_t part;         // bytes
+    int32_t lines;       // of each part to ask for in a step now
+    int32_t each, tiles; // of each in the last tiles; converting is one more
+} GM(ahead);
+
+GM_TARGET CH_FORCE_INLINE void GM(read_on)(GM(ahead) * ahead) {
+    for (int32_t i = 0; i < ahead->lines; i++, ahead->at += 64)
+        for (size_t part = 0; part < 3; part++)
+            _mm_prefetch((const char *)(ahead->at + part * ahead->part), _MM_HINT_T1);
+}
+
 // What is gathered while a strip is converted: zero, or NaN once a scale was not finite.
 typedef struct GM(sink) {
     uint8_t *record;
     size_t step;
+    GM(ahead) * ahead;
     GM_F finite;
 } GM(sink);
 
@@ -97,111 +115,75 @@ GM_TARGET CH_FORCE_INLINE GM_I GM(fifth_bits)(GM_I h, int j) {
     return GM(min_u8)(GM(masked)(spread, (int32_t)0x80402010u), GM(set1)(0x10101010));
 }
 
-// The types with blocks of 32 are converted four blocks at a time, so that a row's address is
-// loaded once for all, and then one by one.
-
-// Asks for the next strip's part of four blocks.
-GM_TARGET CH_FORCE_INLINE void GM(prefetch4)(const uint8_t *const *CH_RESTRICT rows, size_t at,
-                                             const size_t bytes) {
-    for (size_t i = 0; i + 32 < 4 * bytes; i += 64) GM(prefetch)(rows, at + i);
+// Dwords at..at + 4n - 1 of each row; n is at least 4.
+GM_TARGET CH_FORCE_INLINE void GM(dwords)(const uint8_t *const *CH_RESTRICT rows, size_t at,
+                                          const int n, GM_I *t) {
+    CH_UNROLL for (int i = 0; i + 4 <= n; i += 4) GM(chunk)(rows, at + 4 * (size_t)i, t + i);
+    if (n % 4) GM(chunk)(rows, at + 4 * (size_t)(n - 4), t + n - 4);
 }
 
-// The 16-bit floats that start n blocks.
-GM_TARGET CH_FORCE_INLINE void GM(put_scales)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
-                                              int32_t b, const int n, const size_t bytes) {
-    uint16_t h[4 * GM_N];
-    for (int r = 0; r < GM_N; r++) {
-        const uint8_t *row = rows[r] + (size_t)b * bytes;
-        CH_UNROLL for (int i = 0; i < n; i++) h[i * GM_N + r] =
-            ch_load_u16(row + (size_t)i * bytes);
-    }
-    CH_UNROLL for (int i = 0; i < n; i++) GM(put_scale)(s, b + i, GM(load_half)(h + i * GM_N));
+// ---- types with blocks of 32: two blocks at a time, which are whole dwords, then a last one
+
+// A block of each row. head: its first two bytes or more; q: what follows them.
+GM_TARGET CH_FORCE_INLINE void GM(block_q4_0)(GM(sink) * s, int32_t b, GM_I head, const GM_I *q) {
+    GM_I zero = GM(set1)(0);
+    GM(put_scale)(s, b, GM(half)(head));
+    CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(s, b, j, b, j + 4, q[j], zero, zero);
 }
 
-GM_TARGET CH_FORCE_INLINE void GM(some_q4_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
-                                             int32_t b, const int n) {
-    const size_t bytes = sizeof(ch_block_q4_0);
-    GM_I t[4], zero = GM(set1)(0);
-    GM(put_scales)(s, rows, b, n, bytes);
-    CH_UNROLL for (int i = 0; i < n; i++) {
-        GM(chunk)(rows, (size_t)(b + i) * bytes + 2, t);
-        CH_UNROLL for (int j = 0; j < 4; j++)
-            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], zero, zero);
-    }
+GM_TARGET CH_FORCE_INLINE void GM(block_q4_1)(GM(sink) * s, int32_t b, GM_I head, const GM_I *q) {
+    GM(block_q4_0)(s, b, head, q);
+    GM(store_f)(GM(record)(s, b) + 10 * GM_V, GM(half)(GM(srl)(head, 16)));
 }
 
-GM_TARGET CH_FORCE_INLINE void GM(some_q4_1)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
-                                             int32_t b, const int n) {
-    GM_I t[4], head[4], zero = GM(set1)(0);
-    CH_UNROLL for (int i = 0; i < n; i++) {
-        size_t at = (size_t)(b + i) * sizeof(ch_block_q4_1);
-        GM(chunk)(rows, at, head);
-        GM(chunk)(rows, at + 4, t);
-        GM(put_scale)(s, b + i, GM(half)(head[0]));
-        GM(store_f)(GM(record)(s, b + i) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
-        CH_UNROLL for (int j = 0; j < 4; j++)
-            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], zero, zero);
-    }
+GM_TARGET CH_FORCE_INLINE void GM(block_q5_0)(GM(sink) * s, int32_t b, GM_I head, const GM_I *q) {
+    GM(put_scale)(s, b, GM(half)(head));
+    CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(
+        s, b, j, b, j + 4, q[1 + j], GM(fifth_bits)(q[0], j), GM(fifth_bits)(q[0], j + 4));
 }
 
-GM_TARGET CH_FORCE_INLINE void GM(some_q5_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
-                                             int32_t b, const int n) {
-    GM_I t[4], head[4];
-    CH_UNROLL for (int i = 0; i < n; i++) {
-        size_t at = (size_t)(b + i) * sizeof(ch_block_q5_0);
-        GM(chunk)(rows, at, head);
-        GM(chunk)(rows, at + 6, t);
-        GM_I high = GM(or)(GM(srl)(head[0], 16), GM(sll)(head[1], 16));
-        GM(put_scale)(s, b + i, GM(half)(head[0]));
-        CH_UNROLL for (int j = 0; j < 4; j++) GM(put_nibbles)(
-            s, b + i, j, b + i, j + 4, t[j], GM(fifth_bits)(high, j), GM(fifth_bits)(high, j + 4));
-    }
+GM_TARGET CH_FORCE_INLINE void GM(block_q5_1)(GM(sink) * s, int32_t b, GM_I head, const GM_I *q) {
+    GM(block_q5_0)(s, b, head, q);
+    GM(store_f)(GM(record)(s, b) + 10 * GM_V, GM(half)(GM(srl)(head, 16)));
 }
 
-GM_TARGET CH_FORCE_INLINE void GM(some_q5_1)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
-                                             int32_t b, const int n) {
-    GM_I t[4], head[4];
-    CH_UNROLL for (int i = 0; i < n; i++) {
-        size_t at = (size_t)(b + i) * sizeof(ch_block_q5_1);
-        GM(chunk)(rows, at, head);
-        GM(chunk)(rows, at + 8, t);
-        GM(put_scale)(s, b + i, GM(half)(head[0]));
-        GM(store_f)(GM(record)(s, b + i) + 10 * GM_V, GM(half)(GM(srl)(head[0], 16)));
-        CH_UNROLL for (int j = 0; j < 4; j++)
-            GM(put_nibbles)(s, b + i, j, b + i, j + 4, t[j], GM(fifth_bits)(head[1], j),
-                            GM(fifth_bits)(head[1], j + 4));
-    }
+GM_TARGET CH_FORCE_INLINE void GM(block_q8_0)(GM(sink) * s, int32_t b, GM_I head, const GM_I *q) {
+    GM_I flip = GM(set1)((int32_t)0x80808080u);
+    GM(put_scale)(s, b, GM(half)(head));
+    CH_UNROLL for (int j = 0; j < 8; j++) GM(put)(s, b, j, GM(xor)(q[j], flip));
 }
 
-GM_TARGET CH_FORCE_INLINE void GM(some_q8_0)(GM(sink) * s, const uint8_t *const *CH_RESTRICT rows,
-                                             int32_t b, const int n) {
-    const size_t bytes = sizeof(ch_block_q8_0);
-    GM_I t[4], flip = GM(set1)((int32_t)0x80808080u);
-    GM(put_scales)(s, rows, b, n, bytes);
-    CH_UNROLL for (int i = 0; i < 2 * n; i++) {
-        GM(chunk)(rows, (size_t)(b + i / 2) * bytes + 2 + 16 * (size_t)(i % 2), t);
-        CH_UNROLL for (int j = 0; j < 4; j++)
-            GM(put)(s, b + i / 2, i % 2 * 4 + j, GM(xor)(t[j], flip));
-    }
-}
-
-#define GM_CONVERT(type)                                                                           \
-    GM_TARGET static CH_NOINLINE bool GM(convert_##type)(                                          \
-        const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record, size_t step) {         \
-        GM(sink) s = {record, step, GM(set1_f)(0.0f)};                                             \
+// `n` dwords follow a head of four bytes, or (`odd`) of two: then the first of two blocks has them
+// across dwords, and the second one's head is the upper half of the dword between.
+#define GM_CONVERT(type, n, odd)                                                                   \
+    GM_TARGET static CH_NOINLINE bool GM(convert_##type)(const uint8_t *const *CH_RESTRICT rows,   \
+                                                         int32_t k, uint8_t *record, size_t step,  \
+                                                         GM(ahead) * ahead) {                      \
+        const size_t bytes = sizeof(ch_block_##type);                                              \
+        GM(sink) s = {record, step, ahead, GM(set1_f)(0.0f)};                                      \
+        GM_I t[2 * (n) + 2], q[n];                                                                 \
         int32_t b = 0, blocks = k / 32;                                                            \
-        for (; b + 4 <= blocks; b += 4) {                                                          \
-            GM(prefetch4)(rows, (size_t)b * sizeof(ch_block_##type), sizeof(ch_block_##type));     \
-            GM(some_##type)(&s, rows, b, 4);                                                       \
+        for (; b + 2 <= blocks; b += 2) {                                                          \
+            GM(read_on)(s.ahead);                                                                  \
+            GM(dwords)(rows, (size_t)b * bytes, (int)bytes / 2, t);                                \
+            CH_UNROLL for (int i = 0; i < (n); i++) q[i] =                                         \
+                odd ? GM(straddle)(t[i], t[i + 1]) : t[1 + i];                                     \
+            GM(block_##type)(&s, b, t[0], q);                                                      \
+            GM(block_##type)                                                                       \
+            (&s, b + 1, odd ? GM(srl)(t[n], 16) : t[(n) + 1], t + (n) + 2 - (odd));                \
         }                                                                                          \
-        for (; b < blocks; b++) GM(some_##type)(&s, rows, b, 1);                                   \
+        if (b < blocks) {                                                                          \
+            GM(dwords)(rows, (size_t)b * bytes, 4, t);                                             \
+            GM(dwords)(rows, (size_t)b * bytes + (odd ? 2 : 4), n, q);                             \
+            GM(block_##type)(&s, b, t[0], q);                                                      \
+        }                                                                                          \
         return GM(all_zero)(s.finite);                                                             \
     }
-GM_CONVERT(q4_0)
-GM_CONVERT(q4_1)
-GM_CONVERT(q5_0)
-GM_CONVERT(q5_1)
-GM_CONVERT(q8_0)
+GM_CONVERT(q4_0, 4, 1)
+GM_CONVERT(q4_1, 4, 0)
+GM_CONVERT(q5_0, 5, 1)
+GM_CONVERT(q5_1, 5, 0)
+GM_CONVERT(q8_0, 8, 1)
 #undef GM_CONVERT
 
 // Four bytes of each row times one of -32..63 (in all four bytes of the row's lane): the products'
@@ -212,13 +194,12 @@ GM_TARGET CH_FORCE_INLINE GM_I GM(times_bytes)(GM_I v, GM_I by) {
 }
 
 GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_RESTRICT rows,
-                                                   int32_t k, uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+                                                   int32_t k, uint8_t *record, size_t step,
+                                                   GM(ahead) * ahead) {
+    GM(sink) s = {record, step, ahead, GM(set1_f)(0.0f)};
     GM_I t[4], scales[4], by[16];
     for (int32_t b = 0; b < k / 32; b += 8) {
         size_t at = (size_t)(b / 8) * sizeof(ch_block_q2_k);
-        GM(prefetch)(rows, at);
-        GM(prefetch)(rows, at + 64);
         GM(chunk)(rows, at + 68, t);
         GM(chunk)(rows, at, scales);
         GM_F d = GM(half)(t[3]), dmin = GM(neg)(GM(half)(GM(srl)(t[3], 16)));
@@ -235,6 +216,7 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_REST
             by[2 * p + 1] = GM(masked)(GM(repeat_byte)(low, byte + 1), 0x00ff00ff);
         }
         for (int i = 0; i < 4; i++) {
+            GM(read_on)(s.ahead);
             GM(chunk)(rows, at + 16 + 16 * (size_t)i, t);
             CH_UNROLL for (int p = 0; p < 4; p++) {
                 int32_t part = i / 2 * 4 + p;
@@ -256,13 +238,12 @@ GM_TARGET CH_FORCE_INLINE GM_I GM(scales_q3_k)(const GM_I *packed, int i) {
 
 // `whole` (a constant): scales go to the weights, see the head.
 GM_TARGET CH_FORCE_INLINE bool GM(convert_3k)(const uint8_t *const *CH_RESTRICT rows, int32_t k,
-                                              uint8_t *record, size_t step, const bool whole) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+                                              uint8_t *record, size_t step, GM(ahead) * ahead,
+                                              const bool whole) {
+    GM(sink) s = {record, step, ahead, GM(set1_f)(0.0f)};
     GM_I t[4], high[8], packed[4], by[16], zero[16];
     for (int32_t b = 0; b < k / 32; b += 8) {
         size_t at = (size_t)(b / 8) * sizeof(ch_block_q3_k);
-        GM(prefetch)(rows, at);
-        GM(prefetch)(rows, at + 64);
         GM(chunk)(rows, at + 94, t);
         GM(chunk)(rows, at + 92, packed);
         GM_F d = GM(half)(GM(srl)(t[3], 16));
@@ -287,6 +268,7 @@ GM_TARGET CH_FORCE_INLINE bool GM(convert_3k)(const uint8_t *const *CH_RESTRICT 
         GM(chunk)(rows, at, high);
         GM(chunk)(rows, at + 16, high + 4);
         for (int i = 0; i < 4; i++) {
+            GM(read_on)(s.ahead);
             GM(chunk)(rows, at + 32 + 16 * (size_t)i, t);
             GM_I *bits = high + i % 2 * 4; // bits 0..3 are those of these four blocks
             CH_UNROLL for (int j = 0; j < 4; j++) {
@@ -306,8 +288,9 @@ GM_TARGET CH_FORCE_INLINE bool GM(convert_3k)(const uint8_t *const *CH_RESTRICT 
 }
 
 GM_TARGET static CH_NOINLINE bool GM(convert_q3_k)(const uint8_t *const *CH_RESTRICT rows,
-                                                   int32_t k, uint8_t *record, size_t step) {
-    return GM(convert_3k)(rows, k, record, step, true);
+                                                   int32_t k, uint8_t *record, size_t step,
+                                                   GM(ahead) * ahead) {
+    return GM(convert_3k)(rows, k, record, step, ahead, true);
 }
 
 // The eight scales and offsets of a superblock of q4_k or q5_k; head is its first 16 bytes.
@@ -326,15 +309,16 @@ GM_TARGET CH_FORCE_INLINE void GM(put_scales_k)(GM(sink) * s, int32_t b, const G
 }
 
 GM_TARGET static CH_NOINLINE bool GM(convert_q4_k)(const uint8_t *const *CH_RESTRICT rows,
-                                                   int32_t k, uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+                                                   int32_t k, uint8_t *record, size_t step,
+                                                   GM(ahead) * ahead) {
+    GM(sink) s = {record, step, ahead, GM(set1_f)(0.0f)};
     GM_I t[4], zero = GM(set1)(0);
     for (int32_t b = 0; b < k / 32; b += 8) {
         size_t at = (size_t)(b / 8) * sizeof(ch_block_q4_k);
-        for (size_t i = 0; i < sizeof(ch_block_q4_k); i += 64) GM(prefetch)(rows, at + i);
         GM(chunk)(rows, at, t);
         GM(put_scales_k)(&s, b, t);
         for (int i = 0; i < 8; i++) {
+            if (i % 2 == 0) GM(read_on)(s.ahead);
             GM(chunk)(rows, at + 16 + 16 * (size_t)i, t);
             int32_t to = b + i / 2 * 2;
             CH_UNROLL for (int j = 0; j < 4; j++)
@@ -345,17 +329,18 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q4_k)(const uint8_t *const *CH_REST
 }
 
 GM_TARGET static CH_NOINLINE bool GM(convert_q5_k)(const uint8_t *const *CH_RESTRICT rows,
-                                                   int32_t k, uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+                                                   int32_t k, uint8_t *record, size_t step,
+                                                   GM(ahead) * ahead) {
+    GM(sink) s = {record, step, ahead, GM(set1_f)(0.0f)};
     GM_I t[4], high[8];
     for (int32_t b = 0; b < k / 32; b += 8) {
         size_t at = (size_t)(b / 8) * sizeof(ch_block_q5_k);
-        for (size_t i = 0; i < sizeof(ch_block_q5_k); i += 64) GM(prefetch)(rows, at + i);
         GM(chunk)(rows, at, t);
         GM(put_scales_k)(&s, b, t);
         GM(chunk)(rows, at + 16, high);
         GM(chunk)(rows, at + 32, high + 4);
         for (int c = 0; c < 4; c++) {
+            GM(read_on)(s.ahead);
             // bits 2c and 2c + 1 become bit 4
             CH_UNROLL for (int h = 0; h < 2; h++) {
                 GM(chunk)(rows, at + 48 + 32 * (size_t)c + 16 * (size_t)h, t);
@@ -374,12 +359,12 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q5_k)(const uint8_t *const *CH_REST
 }
 
 GM_TARGET static CH_NOINLINE bool GM(convert_q6_k)(const uint8_t *const *CH_RESTRICT rows,
-                                                   int32_t k, uint8_t *record, size_t step) {
-    GM(sink) s = {record, step, GM(set1_f)(0.0f)};
+                                                   int32_t k, uint8_t *record, size_t step,
+                                                   GM(ahead) * ahead) {
+    GM(sink) s = {record, step, ahead, GM(set1_f)(0.0f)};
     GM_I even[4], odd[4], high[4];
     for (int32_t b = 0; b < k / 32; b += 8) {
         size_t at = (size_t)(b / 8) * sizeof(ch_block_q6_k);
-        for (size_t i = 0; i < sizeof(ch_block_q6_k); i += 64) GM(prefetch)(rows, at + i);
         GM(chunk)(rows, at + 194, even);
         GM(chunk)(rows, at + 192, odd);
         GM_F d = GM(half)(GM(srl)(even[3], 16));
@@ -387,6 +372,7 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q6_k)(const uint8_t *const *CH_REST
             GM(put_scale2)(&s, b + p, GM(mul)(d, GM(signed_byte)(odd[p / 2], p % 2 * 2)),
                            GM(mul)(d, GM(signed_byte)(odd[p / 2], p % 2 * 2 + 1)));
         for (int i = 0; i < 4; i++) { // sixteen weights of each of four blocks
+            GM(read_on)(s.ahead);
             size_t half = (size_t)(i / 2), part = 16 * (size_t)(i % 2);
             GM(chunk)(rows, at + 64 * half + part, even);
             GM(chunk)(rows, at + 64 * half + part + 32, odd);

@@ -20,6 +20,7 @@
 //   GT_WHOLE(job, strips, trait)   a tile of CH_GROUP columns: GT(tile), or what is faster
 // `trait` below is the type's shape: GM_HALVES, ..., and GT(steps)'s own bits.
 
+#define GT_LINES     2 // of each third that a block asks for if there are enough columns
 #define GT_FEW       4 // columns of a tile where there are no more
 #define GT_ACC_BYTES ((size_t)GM_STRIPS * CH_GROUP * GM_V * 4)
 
@@ -30,6 +31,7 @@ typedef struct GT(job) {
     float *acc;           // [4][columns][strips][GM_N]
     int32_t blocks;
     int32_t columns; // GT_FEW or CH_GROUP
+    GM(ahead) * ahead;
 } GT(job);
 
 // What the integer accumulators of a column start with.
@@ -116,6 +118,7 @@ GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, c
     for (int32_t b = 0; b < job->blocks; b++) {
         float *acc = job->acc + (size_t)(b & 3) * tile * GM_N;
         __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
+        GM(read_on)(job->ahead);
         CH_UNROLL for (int c = 0; c < columns; c += at_once) {
             ch_q8 part = x;
             part.q += 4 * c;
@@ -167,7 +170,7 @@ GT_TARGET CH_FORCE_INLINE void GT(ask)(const ch_mm_args *a, int32_t column, int3
 }
 
 typedef bool GT(convert_fn)(const uint8_t *const *CH_RESTRICT rows, int32_t k, uint8_t *record,
-                            size_t step);
+                            size_t step, GM(ahead) * ahead);
 typedef void GT(tile_fn)(const GT(job) * job, int32_t strips);
 
 // What a type needs.
@@ -182,22 +185,40 @@ typedef struct GT(kind) {
 // Converts `rows` rows from r on; false when some scale is not finite. Past the last row it is
 // read again.
 GT_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind) * kind, int32_t r,
-                                              int32_t rows, int32_t strips, uint8_t *panel) {
+                                              int32_t rows, int32_t strips, uint8_t *panel,
+                                              GM(ahead) * ahead) {
     bool finite = true;
     size_t record = GM_VECTORS(kind->trait) * GM_V;
     for (int32_t s = 0; s < strips; s++) {
         const uint8_t *at[GM_N];
         for (int32_t i = 0; i < GM_N; i++)
             at[i] = a->w + (size_t)(r + CH_MIN(s * GM_N + i, rows - 1)) * a->w_stride;
-        finite &= kind->convert(at, a->k, panel + (size_t)s * record, (size_t)strips * record);
+        finite &=
+            kind->convert(at, a->k, panel + (size_t)s * record, (size_t)strips * record, ahead);
     }
     return finite;
+}
+
+// Spreads asking for the next panel, which begins with row r, over the last tiles of this one; over
+// all of them and converting, which takes as long as one and a half, if they are few.
+GT_TARGET static void GT(look_ahead)(const ch_mm_args *a, int32_t r, int32_t tiles,
+                                     GM(ahead) * ahead) {
+    int32_t blocks = a->k / 32;
+    int32_t lines = (int32_t)((GM_STRIPS * GM_N * a->w_stride + 3 * 64 - 1) / (3 * 64));
+    int32_t wanted = ch_ceil_div(lines, GT_LINES * blocks);
+    ahead->at = (uintptr_t)a->w + (size_t)r * a->w_stride;
+    ahead->part = (size_t)lines * 64;
+    ahead->tiles = CH_MIN(wanted, tiles + 1);
+    ahead->each = wanted > tiles ? ch_ceil_div(2 * lines, (2 * tiles + 3) * blocks) : GT_LINES;
+    ahead->lines = wanted > tiles ? ahead->each : 0;
 }
 
 GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int32_t row1,
                                           const GT(kind) * kind) {
     bool halves = (kind->trait & GM_HALVES) != 0;
+    GM(ahead) ahead;
     GT(job) job;
+    job.ahead = &ahead;
     job.blocks = a->k / 32;
     uint8_t *acc = a->scratch, *start = acc + GT_ACC_BYTES;
     uint8_t *panel = start + (size_t)ch_q8_padded(a->k) / 32 * CH_GROUP * (halves ? 8 : 4);
@@ -206,11 +227,13 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
     job.panel = panel;
     for (int32_t r = row0; r < row1; r += GM_STRIPS * GM_N) {
         int32_t rows = CH_MIN(GM_STRIPS * GM_N, row1 - r), strips = ch_ceil_div(rows, GM_N);
-        if (!GT(convert)(a, kind, r, rows, strips, panel)) {
+        GT(look_ahead)(a, r + rows, ch_ceil_div(a->n, CH_GROUP), &ahead);
+        if (!GT(convert)(a, kind, r, rows, strips, panel, &ahead)) {
             kind->reference(a, r, r + rows);
             continue;
         }
         for (int32_t c = 0; c < a->n; c += CH_GROUP) {
+            ahead.lines = ch_ceil_div(a->n - c, CH_GROUP) <= ahead.tiles ? ahead.each : 0;
             job.x = ch_q8_view(a->x + (size_t)(c / CH_GROUP) * a->x_stride, a->k, CH_GROUP);
             GT(starts)(&job.x, job.blocks, kind->zero, halves, (int32_t *)(void *)start);
             int32_t columns = CH_MIN(CH_GROUP, a->n - c);
