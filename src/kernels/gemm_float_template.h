@@ -8,8 +8,9 @@
 // are in the first-level cache; the accumulators wait in scratch between blocks. In the last
 // sixteen, weights past k are -0 and activations +0: adding their product, -0, changes nothing.
 //
-// Parameters: GM(name), GM_F, GM_N, GM_TARGET; GF_ROWS, GF_COLUMNS (a tile), GF_PARTS; primitives
-// load_f, store_f, load_part, store_part, set1_f, fma, add, and
+// Included behind gemm_panel_template.h, which has GM(ahead). Parameters: GM(name), GM_F, GM_N,
+// GM_TARGET; GF_ROWS, GF_COLUMNS (a tile), GF_PARTS; primitives load_f, store_f, load_part,
+// store_part, set1_f, fma, add, and
 //   GM_IN_REGISTER(v)     empty assembly on a vector register
 //   GM(sum_rows)(acc)     canonical sums of GM_N accumulators that lie 16 floats apart
 //   GM(widen_f16)(from, to), GM(widen_bf16)(from, to)   sixteen weights as floats
@@ -123,26 +124,31 @@ GM_TARGET CH_FORCE_INLINE void GM(float_tile)(const float *w, const float *const
 
 // `columns` columns of all sixteen rows: acc is [column][row][16].
 GM_TARGET CH_FORCE_INLINE void GM(float_columns)(const float *panel, const float *const *x,
-                                                 int32_t k, float *acc, const int columns) {
+                                                 int32_t k, float *acc, GM(ahead) * ahead,
+                                                 const int columns) {
     int32_t all = ch_ceil_div(k, 16);
     for (int32_t block = 0; block < all; block += GF_STEPS) {
         int32_t steps = CH_MIN(GF_STEPS, all - block);
         const float *column[GF_COLUMNS];
         CH_UNROLL for (int c = 0; c < columns; c++) column[c] = x[c] + (size_t)block * 16;
-        for (int r = 0; r < 16; r += GF_ROWS) GM(float_tile)
-        (panel + (size_t)(block * 16 + r * steps) * 16, column, steps, k - block * 16, block == 0,
-         acc + (size_t)r * 16, columns);
+        for (int r = 0; r < 16; r += GF_ROWS) {
+            GM(read_on)(ahead);
+            GM(float_tile)
+            (panel + (size_t)(block * 16 + r * steps) * 16, column, steps, k - block * 16,
+             block == 0, acc + (size_t)r * 16, columns);
+        }
     }
 }
 
 GM_TARGET static CH_NOINLINE void GM(float_shapes)(const float *panel, const float *const *x,
-                                                   int32_t k, float *acc, int32_t columns) {
+                                                   int32_t k, float *acc, GM(ahead) * ahead,
+                                                   int32_t columns) {
     if (columns > GF_COLUMNS * 2 / 3)
-        GM(float_columns)(panel, x, k, acc, GF_COLUMNS);
+        GM(float_columns)(panel, x, k, acc, ahead, GF_COLUMNS);
     else if (columns > GF_COLUMNS / 3)
-        GM(float_columns)(panel, x, k, acc, GF_COLUMNS * 2 / 3);
+        GM(float_columns)(panel, x, k, acc, ahead, GF_COLUMNS * 2 / 3);
     else
-        GM(float_columns)(panel, x, k, acc, GF_COLUMNS / 3);
+        GM(float_columns)(panel, x, k, acc, ahead, GF_COLUMNS / 3);
 }
 
 GM_TARGET static CH_NOINLINE void GM(float_finish)(const ch_mm_args *a, const float *acc, int32_t c,
@@ -162,8 +168,12 @@ GM_TARGET static CH_NOINLINE void GM(float_finish)(const ch_mm_args *a, const fl
 GM_TARGET CH_FORCE_INLINE void GM(float_block)(const ch_mm_args *a, int32_t row0, int32_t row1,
                                                int32_t c0, int32_t c1, const ch_type type) {
     float *acc = (float *)(void *)a->scratch, *panel = acc + GF_COLUMNS * 256;
+    int32_t tiles =
+        ch_ceil_div(c1 - c0, GF_COLUMNS) * ch_ceil_div(a->k, 16 * GF_STEPS) * 16 / GF_ROWS;
+    GM(ahead) ahead;
     for (int32_t r = row0; r < row1; r += 16) {
         int32_t rows = CH_MIN(16, row1 - r);
+        ahead.lines = ch_ceil_div(GM(look_at)(&ahead, a, r + rows, 16), tiles);
         GM(widen)(a, r, rows, type, panel);
         for (int32_t c = c0; c < c1; c += GF_COLUMNS) {
             int32_t columns = CH_MIN(GF_COLUMNS, c1 - c);
@@ -173,7 +183,7 @@ GM_TARGET CH_FORCE_INLINE void GM(float_block)(const ch_mm_args *a, int32_t row0
                                                                 a->x_stride);
             for (int32_t i = 0; i < columns; i++) // written when the tile is done
                 CH_PREFETCH(a->y + (size_t)(c + i) * a->y_stride + r);
-            GM(float_shapes)(panel, x, a->k, acc, columns);
+            GM(float_shapes)(panel, x, a->k, acc, &ahead, columns);
             GM(float_finish)(a, acc, c, columns, r, rows);
         }
     }

@@ -59,6 +59,15 @@ GM_TARGET CH_FORCE_INLINE void GM(read_on)(GM(ahead) * ahead) {
             _mm_prefetch((const char *)(ahead->at + part * ahead->part), _MM_HINT_T1);
 }
 
+// These rows come next; how many lines a part of them has.
+GM_TARGET CH_FORCE_INLINE int32_t GM(look_at)(GM(ahead) * ahead, const ch_mm_args *a, int32_t r,
+                                              int32_t rows) {
+    size_t lines = ((size_t)rows * a->w_stride + 3 * 64 - 1) / (3 * 64);
+    ahead->at = (uintptr_t)a->w + (size_t)r * a->w_stride;
+    ahead->part = lines * 64;
+    return (int32_t)lines;
+}
+
 // What is gathered while a strip is converted: zero, or NaN once a scale was not finite.
 typedef struct GM(sink) {
     uint8_t *record;

@@ -204,10 +204,8 @@ GT_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind
 GT_TARGET static void GT(look_ahead)(const ch_mm_args *a, int32_t r, int32_t tiles,
                                      GM(ahead) * ahead) {
     int32_t blocks = a->k / 32;
-    int32_t lines = (int32_t)((GM_STRIPS * GM_N * a->w_stride + 3 * 64 - 1) / (3 * 64));
+    int32_t lines = GM(look_at)(ahead, a, r, GM_STRIPS * GM_N);
     int32_t wanted = ch_ceil_div(lines, GT_LINES * blocks);
-    ahead->at = (uintptr_t)a->w + (size_t)r * a->w_stride;
-    ahead->part = (size_t)lines * 64;
     ahead->tiles = CH_MIN(wanted, tiles + 1);
     ahead->each = wanted > tiles ? ch_ceil_div(2 * lines, (2 * tiles + 3) * blocks) : GT_LINES;
     ahead->lines = wanted > tiles ? ahead->each : 0;
