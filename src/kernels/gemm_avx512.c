@@ -186,7 +186,6 @@ GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strip
     const int32_t *start = job->start;
     ch_q8 x = job->x;
     __m512i t[GM_STRIPS * CH_GROUP], weights[GM_STRIPS];
-    gm512_clear(job, strips * CH_GROUP);
     gm512_weights(weights, w, 0, strips, trait);
     CH_UNROLL for (int c = 0; c < CH_GROUP; c++) {
         gm512_begin(t, start, c, strips);
@@ -213,7 +212,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strip
             __asm__ volatile("" ::: "memory"); // compilers would do all float steps first
         }
         w = next;
-        gm512_advance(&x);
+        gm512_advance(&x, 1);
     }
 }
 

@@ -50,7 +50,8 @@ typedef struct GM(ahead) {
     uintptr_t at;
     size_t part;         // bytes
     int32_t lines;       // of each part to ask for in a step now
-    int32_t each, tiles; // of each in the last tiles; converting is one more
+    int32_t converting;  // so many while converting,
+    int32_t each, tiles; // and so many in the last `tiles` tiles
 } GM(ahead);
 
 GM_TARGET CH_FORCE_INLINE void GM(read_on)(GM(ahead) * ahead) {

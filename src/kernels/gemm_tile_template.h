@@ -24,6 +24,14 @@
 #define GT_FEW       4 // columns of a tile where there are no more
 #define GT_ACC_BYTES ((size_t)GM_STRIPS * CH_GROUP * GM_V * 4)
 
+// Of so many columns at most, a stretch of the rows is taken at a time, so that its panel does not
+// leave the first-level cache. Of more, there is no room in it for their accumulators.
+#define GT_STRETCH_COLUMNS (2 * CH_GROUP)
+#define GT_STRETCH         256
+
+// Bytes of 256 weights: of one block of the K types, or of eight.
+#define GT_BYTES(block) (sizeof(block) > sizeof(ch_block_q8_0) ? sizeof(block) : 8 * sizeof(block))
+
 typedef struct GT(job) {
     const uint8_t *panel;
     ch_q8 x;
@@ -95,12 +103,15 @@ GT_TARGET CH_FORCE_INLINE void GT(part)(float *acc, const uint8_t *w, const ch_q
         GT(end)(t, u, dw, whole ? less : NULL, w, x, acc, c, strips, trait);
 }
 
-// Goes on to the next block of a group of columns.
-GT_TARGET CH_FORCE_INLINE void GT(advance)(ch_q8 *x) {
-    x->q += 32 * CH_GROUP;
-    x->d += CH_GROUP;
-    x->sx += CH_GROUP;
-    x->sx16 += 2 * CH_GROUP;
+// Goes on by some blocks of a group of columns.
+GT_TARGET CH_FORCE_INLINE void GT(advance)(ch_q8 *x, int32_t blocks) {
+    ptrdiff_t n = (ptrdiff_t)blocks * CH_GROUP;
+    x->q += 32 * n;
+    x->d += n;
+    x->sx += n;
+    x->sx16 += 2 * n;
+    x->s32 += n;
+    x->s16 += 2 * n;
 }
 
 GT_TARGET CH_FORCE_INLINE void GT(clear)(const GT(job) * job, const int tile) {
@@ -114,7 +125,6 @@ GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, c
     const uint8_t *w = job->panel;
     const int32_t *start = job->start;
     ch_q8 x = job->x;
-    GT(clear)(job, strips * columns);
     for (int32_t b = 0; b < job->blocks; b++) {
         float *acc = job->acc + (size_t)(b & 3) * tile * GM_N;
         __asm__("" : "+r"(acc)); // one base register: gcc would compute every address anew
@@ -128,7 +138,7 @@ GT_TARGET CH_FORCE_INLINE void GT(tile)(const GT(job) * job, const int strips, c
             GT(part)(acc + c * strips * GM_N, w, &part, start + c, strips, at_once, trait);
         }
         w += (size_t)strips * vectors * GM_V;
-        GT(advance)(&x);
+        GT(advance)(&x, 1);
         start += trait & GM_HALVES ? 2 * CH_GROUP : CH_GROUP;
     }
 }
@@ -178,23 +188,25 @@ typedef struct GT(kind) {
     GT(convert_fn) * convert;
     GT(tile_fn) * tile;
     ch_mm_fn *reference;
+    size_t bytes; // of 256 weights
     int32_t zero; // point
     int32_t trait;
 } GT(kind);
 
-// Converts `rows` rows from r on; false when some scale is not finite. Past the last row it is
-// read again.
+// Converts weights k0..k1 of `rows` rows from r on; false when some scale is not finite. Past the
+// last row it is read again.
 GT_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind) * kind, int32_t r,
-                                              int32_t rows, int32_t strips, uint8_t *panel,
+                                              int32_t rows, int32_t k0, int32_t k1, uint8_t *panel,
                                               GM(ahead) * ahead) {
     bool finite = true;
-    size_t record = GM_VECTORS(kind->trait) * GM_V;
+    int32_t strips = ch_ceil_div(rows, GM_N);
+    size_t record = GM_VECTORS(kind->trait) * GM_V, step = (size_t)strips * record;
+    const uint8_t *w = a->w + (size_t)r * a->w_stride + (size_t)k0 / 256 * kind->bytes;
     for (int32_t s = 0; s < strips; s++) {
         const uint8_t *at[GM_N];
         for (int32_t i = 0; i < GM_N; i++)
-            at[i] = a->w + (size_t)(r + CH_MIN(s * GM_N + i, rows - 1)) * a->w_stride;
-        finite &=
-            kind->convert(at, a->k, panel + (size_t)s * record, (size_t)strips * record, ahead);
+            at[i] = w + (size_t)CH_MIN(s * GM_N + i, rows - 1) * a->w_stride;
+        finite &= kind->convert(at, k1 - k0, panel + (size_t)s * record, step, ahead);
     }
     return finite;
 }
@@ -203,43 +215,50 @@ GT_TARGET static CH_NOINLINE bool GT(convert)(const ch_mm_args *a, const GT(kind
 // all of them and converting, which takes as long as one and a half, if they are few.
 GT_TARGET static void GT(look_ahead)(const ch_mm_args *a, int32_t r, int32_t tiles,
                                      GM(ahead) * ahead) {
-    int32_t blocks = a->k / 32;
-    int32_t lines = GM(look_at)(ahead, a, r, GM_STRIPS * GM_N);
+    int32_t blocks = a->k / 32, lines = GM(look_at)(ahead, a, r, GM_STRIPS * GM_N);
     int32_t wanted = ch_ceil_div(lines, GT_LINES * blocks);
-    ahead->tiles = CH_MIN(wanted, tiles + 1);
+    ahead->tiles = CH_MIN(wanted, tiles);
     ahead->each = wanted > tiles ? ch_ceil_div(2 * lines, (2 * tiles + 3) * blocks) : GT_LINES;
-    ahead->lines = wanted > tiles ? ahead->each : 0;
+    ahead->converting = wanted > tiles ? ahead->each : 0;
 }
 
 GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int32_t row1,
                                           const GT(kind) * kind) {
-    bool halves = (kind->trait & GM_HALVES) != 0;
+    const bool halves = (kind->trait & GM_HALVES) != 0, few = a->n <= GT_STRETCH_COLUMNS;
+    const int32_t stretch = few ? GT_STRETCH : a->k;
+    uint8_t *start = a->scratch + GT_STRETCH_COLUMNS / CH_GROUP * GT_ACC_BYTES;
+    uint8_t *panel = start + (size_t)ch_q8_padded(a->k) / 32 * CH_GROUP * (halves ? 8 : 4);
     GM(ahead) ahead;
     GT(job) job;
-    job.ahead = &ahead;
-    job.blocks = a->k / 32;
-    uint8_t *acc = a->scratch, *start = acc + GT_ACC_BYTES;
-    uint8_t *panel = start + (size_t)ch_q8_padded(a->k) / 32 * CH_GROUP * (halves ? 8 : 4);
-    job.acc = (float *)(void *)acc;
-    job.start = (const int32_t *)(const void *)start;
     job.panel = panel;
+    job.start = (const int32_t *)(const void *)start;
+    job.ahead = &ahead;
     for (int32_t r = row0; r < row1; r += GM_STRIPS * GM_N) {
         int32_t rows = CH_MIN(GM_STRIPS * GM_N, row1 - r), strips = ch_ceil_div(rows, GM_N);
+        bool finite = true;
         GT(look_ahead)(a, r + rows, ch_ceil_div(a->n, CH_GROUP), &ahead);
-        if (!GT(convert)(a, kind, r, rows, strips, panel, &ahead)) {
-            kind->reference(a, r, r + rows);
-            continue;
+        for (int32_t k0 = 0; k0 < a->k && finite; k0 += stretch) {
+            int32_t k1 = CH_MIN(k0 + stretch, a->k);
+            ahead.lines = ahead.converting;
+            finite = GT(convert)(a, kind, r, rows, k0, k1, panel, &ahead);
+            job.blocks = (k1 - k0) / 32;
+            for (int32_t c = 0; c < a->n && finite; c += CH_GROUP) {
+                int32_t columns = CH_MIN(CH_GROUP, a->n - c), group = c / CH_GROUP;
+                job.x = ch_q8_view(a->x + (size_t)group * a->x_stride, a->k, CH_GROUP);
+                GT(advance)(&job.x, k0 / 32);
+                GT(starts)(&job.x, job.blocks, kind->zero, halves, (int32_t *)(void *)start);
+                job.columns = columns <= GT_FEW ? GT_FEW : CH_GROUP;
+                job.acc = (float *)(void *)(a->scratch + (few ? (size_t)group * GT_ACC_BYTES : 0));
+                if (k0 == 0) {
+                    GT(ask)(a, c, columns, r, rows);
+                    GT(clear)(&job, strips * job.columns);
+                }
+                ahead.lines = ch_ceil_div(a->n - c, CH_GROUP) <= ahead.tiles ? ahead.each : 0;
+                kind->tile(&job, strips);
+                if (k1 == a->k) GT(finish)(a, &job, strips, c, columns, r, rows);
+            }
         }
-        for (int32_t c = 0; c < a->n; c += CH_GROUP) {
-            ahead.lines = ch_ceil_div(a->n - c, CH_GROUP) <= ahead.tiles ? ahead.each : 0;
-            job.x = ch_q8_view(a->x + (size_t)(c / CH_GROUP) * a->x_stride, a->k, CH_GROUP);
-            GT(starts)(&job.x, job.blocks, kind->zero, halves, (int32_t *)(void *)start);
-            int32_t columns = CH_MIN(CH_GROUP, a->n - c);
-            job.columns = columns <= GT_FEW ? GT_FEW : CH_GROUP;
-            GT(ask)(a, c, columns, r, rows);
-            kind->tile(&job, strips);
-            GT(finish)(a, &job, strips, c, columns, r, rows);
-        }
+        if (!finite) kind->reference(a, r, r + rows);
     }
 }
 
@@ -261,8 +280,12 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
     }
 #define GT_TYPE_AS(type, convert, how, shape, zero, trait)                                         \
     CH_FN void ch_gemm_##type##__##how(const ch_mm_args *a, int32_t row0, int32_t row1) {          \
-        static const GT(kind)                                                                      \
-            kind = {GM(convert_##convert), GT(tile_##shape), ch_gemm_##type##__c, zero, trait};    \
+        static const GT(kind) kind = {GM(convert_##convert),                                       \
+                                      GT(tile_##shape),                                            \
+                                      ch_gemm_##type##__c,                                         \
+                                      GT_BYTES(ch_block_##type),                                   \
+                                      zero,                                                        \
+                                      trait};                                                      \
         GT(run)(a, row0, row1, &kind);                                                             \
     }
 #define GT_TYPE(type, how, shape, zero, trait) GT_TYPE_AS(type, type, how, shape, zero, trait)
