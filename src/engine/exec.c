@@ -132,9 +132,9 @@ static int32_t exec_rows(const ch_exec *x, const ch_op *op) {
     return op->wanted_only ? x->wanted : x->n;
 }
 
-// Columns of a record, and the bytes from one to the next, for m rows of k.
-static int32_t exec_group(int32_t m) {
-    return m > CH_MATVEC_COLUMNS ? CH_GROUP : 1;
+// Columns of a record where there are m of them.
+static int32_t exec_group(const ch_exec *x, int32_t m) {
+    return m > x->plan->q8_columns ? CH_GROUP : 1;
 }
 
 // Whether there is a single row, and every lane does this op for itself or takes what it did so.
@@ -153,6 +153,11 @@ static bool exec_takes_q8(const ch_op *op) {
     return ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
 }
 
+// Whether a matmul is for gemm.
+static bool exec_many(const ch_exec *x, const ch_op *op) {
+    return exec_rows(x, op) > (exec_takes_q8(op) ? x->plan->q8_columns : CH_MATVEC_COLUMNS);
+}
+
 // What a lane does for itself: a record, or a group of rows of floats behind it.
 static uint8_t *exec_own_q8(ch_exec *x, int32_t lane) {
     return exec_scratch(x, lane);
@@ -168,7 +173,7 @@ static void exec_quantize(ch_exec *x, const ch_op *op, int32_t lane, const float
                           size_t stride, int32_t m, int32_t g, int32_t e0, int32_t e1) {
     if (op->out_q8 == CH_NOWHERE) return;
     ch_quantize_fn *quantize = (ch_quantize_fn *)ch_kernel_at(op->quantize)->fn;
-    int32_t group = exec_group(m);
+    int32_t group = exec_group(x, m);
     uint8_t *record = x->arena + op->out_q8 + (size_t)g * ch_q8_bytes(op->k, group);
     quantize(from, stride, CH_MIN(group, m - g * group), op->k, group,
              exec_alone(x, op) ? exec_own_q8(x, lane) : record, e0 / 32, e1 / 32);
@@ -177,7 +182,7 @@ static void exec_quantize(ch_exec *x, const ch_op *op, int32_t lane, const float
 static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     ch_rmsnorm_fn *norm = (ch_rmsnorm_fn *)ch_kernel_at(op->kernel)->fn;
     const ch_hparams *hp = &x->weights->hp;
-    int32_t m = exec_rows(x, op), group = exec_group(m);
+    int32_t m = exec_rows(x, op), group = exec_group(x, m);
     const float *in = exec_f32(x, op->in) + (size_t)(x->n - m) * (size_t)op->k;
     const float *weight = exec_weight_f32(x, op->weight);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group), 1);
@@ -196,7 +201,7 @@ static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) 
 
 // Quantize and glu share their cutting: unit = (record, chunk of its rows).
 static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
-    int32_t m = exec_rows(x, op), group = exec_group(m), chunks = ch_ceil_div(op->k, EXEC_CHUNK);
+    int32_t m = exec_rows(x, op), group = exec_group(x, m), chunks = ch_ceil_div(op->k, EXEC_CHUNK);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group) * chunks, 1);
     s.all = exec_alone(x, op);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
@@ -218,7 +223,7 @@ static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_
 }
 
 static exec_share exec_matmul_share(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
-    bool many = exec_rows(x, op) > CH_MATVEC_COLUMNS;
+    bool many = exec_many(x, op);
     size_t unit_bytes = op->weight_stride * CH_ROW_UNIT;
     int32_t grain = CH_GEMM_ROWS / CH_ROW_UNIT;
     if (!many)
@@ -261,7 +266,7 @@ static ch_mm_args exec_mm_args(ch_exec *x, const ch_op *op, int32_t lane) {
     a.x = x->arena + op->in;
     if (exec_alone(x, op))
         a.x = q8 ? exec_own_q8(x, lane) : (uint8_t *)exec_own_rows(x, lane, op->k);
-    a.x_stride = q8 ? ch_q8_bytes(op->k, exec_group(a.n)) : (size_t)op->k * sizeof(float);
+    a.x_stride = q8 ? ch_q8_bytes(op->k, exec_group(x, a.n)) : (size_t)op->k * sizeof(float);
     a.y = exec_f32(x, op->out);
     a.y_stride = (size_t)op->rows;
     if (op->add != CH_NOWHERE) a.y += (size_t)(x->n - a.n) * a.y_stride; // the residual stream
@@ -273,8 +278,7 @@ static ch_mm_args exec_mm_args(ch_exec *x, const ch_op *op, int32_t lane) {
 
 static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     ch_mm_args a = exec_mm_args(x, op, lane);
-    bool many = a.n > CH_MATVEC_COLUMNS;
-    ch_mm_fn *mm = (ch_mm_fn *)ch_kernel_at(many ? op->kernel2 : op->kernel)->fn;
+    ch_mm_fn *mm = (ch_mm_fn *)ch_kernel_at(exec_many(x, op) ? op->kernel2 : op->kernel)->fn;
     exec_share s = exec_matmul_share(x, op, index, lane);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
         mm(&a, u * CH_ROW_UNIT, CH_MIN(end * CH_ROW_UNIT, op->rows));

@@ -60,6 +60,10 @@ CH_FN int32_t ch_kernel_find(ch_family family, int32_t variant, uint32_t cpu) {
     return found;
 }
 
+CH_FN int32_t ch_matvec_columns(uint32_t cpu) {
+    return cpu & (CH_CPU_AVX512 | CH_CPU_AVXVNNI) ? 5 : CH_MATVEC_COLUMNS; // docs/SPEED.md
+}
+
 #if CH_X86
 
 // The registers that the operating system saves on a context switch (XCR0), read without -mxsave.

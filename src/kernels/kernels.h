@@ -492,6 +492,10 @@ CH_FN bool ch_cpu_level(const char *name, uint32_t *mask);
 // list. Every family and variant has a C reference, so there always is one. Returns its row number.
 CH_FN int32_t ch_kernel_find(ch_family family, int32_t variant, uint32_t cpu);
 
+// Columns up to which matvec takes quantized rows in less time than gemm: CH_MATVEC_COLUMNS or
+// fewer.
+CH_FN int32_t ch_matvec_columns(uint32_t cpu);
+
 // Declarations of all kernels, from the list.
 #define CH_DECLARE_MATVEC                          ch_mm_fn
 #define CH_DECLARE_GEMM                            ch_mm_fn

@@ -44,7 +44,7 @@ typedef struct ch_op {
     bool in_own;      // for one row, `in` is there
     int32_t block;    // of the model, -1 outside
     int32_t kernel;   // in the kernel list
-    int32_t kernel2;  // matmul: gemm, for more than CH_MATVEC_COLUMNS columns; rope: kv_store
+    int32_t kernel2;  // matmul: gemm, for more columns than kernel is for; rope: kv_store
     int32_t quantize; // norm, glu: the quantizing kernel
     int32_t rows, k;  // matmul: of the matrix. Else: k elements a row
     uint64_t weight;  // in the file

@@ -162,6 +162,7 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     uint64_t lanes = (uint64_t)t->lanes, ops = (uint64_t)plan->size.op_count;
     uint64_t vocabulary = (uint64_t)hp->vocabulary,
              heads = (uint64_t)hp->blocks * (uint64_t)hp->kv_heads;
+    plan->q8_columns = ch_matvec_columns(plan->graph.cpu);
     plan->glu_columns =
         t->batch > CH_MATVEC_COLUMNS ? CH_MIN(plan->size.batch_rows, CH_GLU_COLUMNS) : 0;
     plan->glu_tile = ch_round_up(ch_gemm_scratch_bytes(plan->size.matmul_k), CH_ALIGN);
