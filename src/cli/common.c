@@ -138,7 +138,7 @@ void cli_close_session(chord_session *session) {
 
 // ---- how text is written
 
-enum { COMMON_DRAFT = 4 }; // tokens guessed ahead: more cost more than they save
+enum { COMMON_DRAFT = 7 }; // tokens guessed ahead: as many as a session takes
 
 // A seed that differs from run to run.
 static uint64_t common_random_seed(void) {
