@@ -32,7 +32,16 @@
 // RESULTS
 //   The same model, tokens, seed and settings give the same bits with any number of lanes and any
 //   cut into batches, and on all CPUs with fused multiply-add, except where an optional OpenBLAS
-//   build takes over a float matrix product. On a GPU they are the same within rounding.
+//   build takes over a float matrix product, and where AMX is asked for. On a GPU they are the same
+//   within rounding.
+//
+// AMX
+//   With cpu = "amx", where CPU and Linux have it, prompts of more than 64 tokens at once (16,
+//   where all weights are floats) are multiplied in bfloat16 by tiles: about twice as fast, five
+//   times where weights are floats. Weights and activations are rounded to 8 bits of mantissa, so
+//   that such prompts have other logits, within rounding, than shorter ones and other levels have,
+//   but the same for any number of lanes. Asking Linux for tiles makes the signal frames of the
+//   process 8 KiB larger, from then on; where it refuses, cpu is as "avx512".
 //
 // DESCS
 //   Every desc struct may be zeroed: zero always means "the default", given with each field.
@@ -255,9 +264,10 @@ typedef struct chord_session_desc {
     uint64_t
         memory_budget; // 0: none. Else the arena is at most that: a context of 0 becomes the
                        // largest that fits, and what cannot fit is refused with what it would need
-    const char *cpu;   // highest instruction set to use: "c", "avx2", "avxvnni", "avx512", "neon",
-                       // "dotprod", "i8mm", "openblas" (where it is built in: the only one whose
-                       // results are not the same to the bit); NULL: the best there is
+    const char *cpu;   // highest instruction set to use: "c", "avx2", "avxvnni", "avx512", "amx",
+                       // "neon", "dotprod", "i8mm", "openblas" (where it is built in); NULL: the
+                       // best there is of those whose results are the same to the bit: all but
+                       // amx and openblas. See AMX
     chord_device device;
     int32_t gpu;       // with device: which one, as chord_get_device counts, plus 1; 0: the first
                        // that serves
@@ -487,12 +497,13 @@ void chord_session_get_device(const chord_session *session, chord_device_info *i
 // ---- looking inside
 
 typedef struct chord_op_info {
-    char name[48];      // "blk.3.attn_q"
-    const char *kind;   // "matmul"
-    const char *kernel; // "matvec_q4_0__avx512", "" if it has none
-    char shape[64];     // "2048 x 2048, q4_0"
-    uint64_t bytes;     // read and written by one decoded token at position 0 (attention: plus
-                        // bytes_per_position)
+    char name[48];             // "blk.3.attn_q"
+    const char *kind;          // "matmul"
+    const char *kernel;        // "matvec_q4_0__avx512", "" if it has none
+    const char *prompt_kernel; // the one for long prompts: of a matmul "gemm_q4_0__avx512"
+    char shape[64];            // "2048 x 2048, q4_0"
+    uint64_t bytes; // read and written by one decoded token at position 0 (attention: plus
+                    // bytes_per_position)
     uint64_t bytes_per_position;
     uint64_t weight_bytes; // of `bytes`: a matrix that a step of many tokens reads once
     uint64_t flops, flops_per_position; // a multiply-add counts as two

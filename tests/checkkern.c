@@ -15,7 +15,8 @@
 static const char ck_help[] =
     "checkkern [options]: compares every kernel with its C reference, bit for bit\n"
     "  --seed N       inputs of another seed (1)\n"
-    "  --cpu LEVEL    only kernels of this level: c, avx2, avxvnni, avx512, neon, dotprod, i8mm\n"
+    "  --cpu LEVEL    only kernels of this level: c, avx2, avxvnni, avx512, amx,\n"
+    "                 neon, dotprod, i8mm\n"
     "  --only TEXT    only kernels whose name contains TEXT\n"
     "  --quick        fewer shapes, for emulators\n"
     "  --list         print the kernels and what they need\n"
@@ -33,10 +34,10 @@ static void ck_cpu_text(uint32_t cpu, char *text, size_t size) {
     static const struct {
         uint32_t bit;
         const char *name;
-    } bits[] = {{CH_CPU_AVX2, "avx2"},     {CH_CPU_AVXVNNI, "avxvnni"},
-                {CH_CPU_AVX512, "avx512"}, {CH_CPU_AVX512BF16, "avx512bf16"},
-                {CH_CPU_NEON, "neon"},     {CH_CPU_DOTPROD, "dotprod"},
-                {CH_CPU_I8MM, "i8mm"}};
+    } bits[] = {{CH_CPU_AVX2, "avx2"},       {CH_CPU_AVXVNNI, "avxvnni"},
+                {CH_CPU_AVX512, "avx512"},   {CH_CPU_AVX512BF16, "avx512bf16"},
+                {CH_CPU_AMX, "amx"},         {CH_CPU_NEON, "neon"},
+                {CH_CPU_DOTPROD, "dotprod"}, {CH_CPU_I8MM, "i8mm"}};
     size_t used = 0;
     text[0] = 0;
     for (size_t i = 0; i < CH_COUNT(bits); i++)
@@ -49,13 +50,19 @@ static void ck_test_group(ck_group *g) {
     ck_reseed((uint64_t)g->family * 1000 + (uint64_t)g->variant);
     switch (g->family) {
     case CH_FAMILY_MATVEC:
-        ck_test_matmul(g, false);
+        ck_test_matmul(g, false, false);
         break;
     case CH_FAMILY_GEMM:
-        ck_test_matmul(g, true);
+        ck_test_matmul(g, true, false);
+        break;
+    case CH_FAMILY_BGEMM:
+        ck_test_matmul(g, true, true);
         break;
     case CH_FAMILY_QUANTIZE:
-        ck_test_quantize(g);
+        if (g->variant == CH_RECORD_Q8)
+            ck_test_quantize(g);
+        else
+            ck_test_round(g);
         break;
     case CH_FAMILY_DEQUANTIZE:
         ck_test_dequantize(g);
@@ -152,6 +159,7 @@ static void ck_parse(int argc, char **argv) {
     ck_opt.dram_mb = 256;
     ck_opt.ms = 30;
     // OpenBLAS is outside of the canon: test_openblas compares it within rounding.
+    (void)ch_cpu_choose("amx", &ck_opt.cpu);
     ck_opt.cpu = ch_cpu_detect() & ~(uint32_t)CH_CPU_OPENBLAS;
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -181,7 +189,7 @@ static void ck_parse(int argc, char **argv) {
         } else if (strcmp(arg, "--only") == 0 && value) {
             ck_opt.only = value;
             i++;
-        } else if (strcmp(arg, "--cpu") == 0 && value && ch_cpu_level(value, &mask)) {
+        } else if (strcmp(arg, "--cpu") == 0 && value && ch_cpu_choose(value, &mask)) {
             ck_opt.cpu &= mask;
             i++;
         } else {

@@ -125,7 +125,15 @@ static void ck_quantize(const float *x, int32_t n, int32_t k, int32_t group, uin
                           records + (size_t)(c / group) * x_stride, 0, k / 32);
 }
 
-// ---- matvec and gemm
+// The same, rounded.
+static void ck_round(const float *x, int32_t n, int32_t k, uint8_t *records, size_t x_stride) {
+    for (int32_t c = 0; c < n; c += CH_BGROUP)
+        ch_round_bf16__c(x + (size_t)c * (size_t)k, (size_t)k, CH_MIN(CH_BGROUP, n - c), k,
+                         CH_BGROUP, records + (size_t)(c / CH_BGROUP) * x_stride, 0,
+                         ch_ceil_div(k, 32));
+}
+
+// ---- matvec, gemm and bgemm
 
 #define CK_MAX_ROWS 100
 #define CK_MAX_N    104
@@ -176,9 +184,9 @@ typedef struct ck_mm_set {
     ck_weights weights;
     ck_floats floats;
     int32_t k;
-    bool gemm;
-    const float *x; // CK_MAX_N rows of k floats
-    size_t w_bytes; // of both weight mappings
+    bool gemm, rounded; // of bgemm both
+    const float *x;     // CK_MAX_N rows of k floats
+    size_t w_bytes;     // of both weight mappings
 } ck_mm_set;
 
 static float ck_x[CK_MAX_N * CK_MAX_K];
@@ -197,6 +205,15 @@ static void ck_mm_prepare(ck_mm_set *s) {
 // Puts the activations of n columns before the guard page.
 static void ck_mm_place_x(const ck_mm_set *s, int32_t n, ch_mm_args *a) {
     size_t k = (size_t)s->k;
+    if (s->rounded) {
+        a->x_stride = ch_b16_bytes(s->k) + (ck_one_in(4) ? 2 * CH_ALIGN : 0);
+        size_t bytes = (size_t)(ch_ceil_div(n, CH_BGROUP) - 1) * a->x_stride + ch_b16_bytes(s->k);
+        uint8_t *x = ck_at_end(CK_X, bytes);
+        memset(x, 0xff, bytes);
+        ck_round(s->x, n, s->k, x, a->x_stride);
+        a->x = x;
+        return;
+    }
     if (ck_is_float_type(s->type)) {
         a->x_stride = 4 * (k + (ck_one_in(2) ? 0 : (size_t)ck_below(9)));
         size_t bytes = (size_t)(n - 1) * a->x_stride + 4 * k;
@@ -281,7 +298,7 @@ static void ck_mm_one(const ck_mm_set *s, const ch_mm_args *x, int32_t rows) {
     ck_mm_place_y(&c, &k);
     c.a.scratch = NULL;
     if (s->gemm) {
-        k.scratch_bytes = ch_gemm_scratch_bytes(s->k);
+        k.scratch_bytes = s->rounded ? CH_BGEMM_SCRATCH : ch_gemm_scratch_bytes(s->k);
         c.a.scratch = k.scratch = ck_at_end(CK_SCRATCH, k.scratch_bytes);
     }
     k.call = ck_mm_call;
@@ -357,25 +374,27 @@ static const struct {
     {CK_W_SPECIALS, CK_ZEROS}, {CK_W_RANDOM, CK_PLUS},
 };
 
-static void ck_test_matmul(ck_group *g, bool gemm) {
+static void ck_test_matmul(ck_group *g, bool gemm, bool rounded) {
     ck_mm_set s;
     int32_t k[16], count = ck_list_k((ch_type)g->variant, k);
     memset(&s, 0, sizeof s);
     s.group = g;
     s.type = (ch_type)g->variant;
     s.gemm = gemm;
+    s.rounded = rounded;
     for (int32_t i = 0; i < count; i++) {
         if (ck_opt.quick && k[i] > 700 && k[i] != 768) continue;
+        if (rounded && k[i] > 2080) continue;
         s.k = k[i];
         s.weights = CK_W_RANDOM;
         s.floats = CK_BELL;
-        ck_mm_shapes(&s, true);
+        ck_mm_shapes(&s, !rounded || k[i] <= 300); // the reference of rounded products is slow
         if (gemm && i == 1) ck_mm_many_columns(&s);
     }
     for (size_t p = 0; p < CH_COUNT(ck_mm_patterns); p++)
         for (int32_t i = 0; i < count; i++) {
             if (i % 2 == 0 && i != count / 2) continue;
-            if (ck_opt.quick && i != count / 2) continue;
+            if ((ck_opt.quick || rounded) && i != count / 2) continue;
             s.k = k[i];
             s.weights = ck_mm_patterns[p].weights;
             s.floats = ck_mm_patterns[p].floats;
@@ -478,6 +497,66 @@ static void ck_test_quantize(ck_group *g) {
                 ck_quantize_one(g, &c);
                 c.block1 = c.k / 32;
                 ck_quantize_one(g, &c);
+            }
+}
+
+// ---- rounding
+
+static void ck_round_describe(const void *arg, char *text, size_t size) {
+    const ck_quantize_case *c = (const ck_quantize_case *)arg;
+    snprintf(text, size, "k=%d, cols=%d, blocks %d..%d, x_stride=%zu, x %s", c->k, c->cols,
+             c->block0, c->block1, c->x_stride, ck_floats_names[c->floats]);
+}
+
+static void ck_round_where(const void *arg, int out, int64_t i, char *text, size_t size) {
+    (void)arg, (void)out;
+    i /= 2;
+    snprintf(text, size, "element %lld col %lld", (long long)(i / (2 * CH_BGROUP) * 2 + i % 2),
+             (long long)(i / 2 % CH_BGROUP));
+}
+
+static void ck_round_one(ck_group *g, ck_quantize_case *c) {
+    ck_case k;
+    memset(&k, 0, sizeof k);
+    size_t bytes = ch_b16_bytes(c->k);
+    c->record = ck_at_end(CK_Y, bytes + CK_RED_ZONE) + CK_RED_ZONE;
+    memset(c->record - CK_RED_ZONE, CK_RED_BYTE, bytes + CK_RED_ZONE);
+    size_t floats = (size_t)(CH_MIN(32 * c->block1, c->k) - 32 * c->block0);
+    c->x_stride = floats + (ck_one_in(2) ? 0 : (size_t)ck_below(9));
+    size_t x_bytes = 4 * ((size_t)(c->cols - 1) * c->x_stride + floats);
+    float *x = (float *)(void *)ck_at_end(CK_X, x_bytes);
+    memset(x, 0xff, x_bytes);
+    for (int32_t col = 0; col < c->cols; col++)
+        ck_fill_floats(x + (size_t)col * c->x_stride, floats, c->floats);
+    c->x = x;
+    ck_out outs[2] = {{"", c->record - CK_RED_ZONE, CK_RED_ZONE, CK_BYTES, CK_RED_ZONE},
+                      {"", c->record, bytes, CK_BYTES, 0}};
+    memcpy(k.out, outs, sizeof outs);
+    k.outs = 2;
+    k.call = ck_quantize_call;
+    k.describe = ck_round_describe;
+    k.where = ck_round_where;
+    k.arg = c;
+    ck_check(g, &k);
+}
+
+static void ck_test_round(ck_group *g) {
+    static const int32_t ks[] = {1, 15, 17, 32, 63, 96, 300, 2048};
+    ck_quantize_case c;
+    memset(&c, 0, sizeof c);
+    c.group = CH_BGROUP;
+    for (size_t i = 0; i < CH_COUNT(ks); i++)
+        for (c.cols = 1; c.cols <= CH_BGROUP; c.cols++)
+            for (int32_t f = 0; f < CK_FLOATS_COUNT; f++) {
+                c.k = ks[i];
+                c.floats = (ck_floats)f;
+                c.block0 = 0;
+                c.block1 = ch_ceil_div(c.k, 32);
+                ck_round_one(g, &c);
+                c.block0 = ck_below(c.block1);
+                ck_round_one(g, &c);
+                c.block1 = c.block0 + 1;
+                ck_round_one(g, &c);
             }
 }
 

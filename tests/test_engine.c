@@ -149,6 +149,85 @@ Test(engine, instruction_sets_do_not_change_bits) {
     each_type(claim_levels);
 }
 
+// ---- products in bfloat16
+
+static bool has_tiles(void) {
+    uint32_t bits = 0;
+    return ch_cpu_choose("amx", &bits) && (bits & CH_CPU_AMX);
+}
+
+// The hash of the logits of a long prompt, as long as the context, and those logits.
+static uint64_t long_prompt(const chord_model *model, chord_session_desc desc, float *logits) {
+    static chord_token tokens[1024];
+    chord_model_info info;
+    chord_stats stats;
+    chord_model_get_info(model, &info);
+    int32_t n = CH_MIN(info.context_length, 1024);
+    for (int32_t t = 0; t < n; t++) tokens[t] = (t * 37 + 11) % info.vocabulary;
+    desc.context = n;
+    chord_session *s = session_open(model, desc);
+    chord_session_hash(s, true);
+    cr_assert_eq(chord_session_eval(s, tokens, n, 1), CHORD_OK);
+    chord_session_get_stats(s, &stats);
+    memcpy(logits, chord_session_logits(s, 0), (size_t)info.vocabulary * sizeof *logits);
+    chord_session_close(s);
+    return stats.logits_hash;
+}
+
+static double distance(const float *a, const float *b, int32_t n) {
+    double apart = 0, size = 0;
+    for (int32_t i = 0; i < n; i++) {
+        apart += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)b[i] * (double)b[i];
+    }
+    return sqrt(apart / size);
+}
+
+// Near the logits of products that are not rounded, and not the same; equal for any number of
+// lanes.
+static void claim_rounded(const chord_model *model, ch_type type) {
+    static float plain[1024], rounded[1024];
+    const char *name = ch_type_get(type)->name;
+    chord_model_info info;
+    chord_model_get_info(model, &info);
+    cr_assert(info.vocabulary <= 1024);
+    uint64_t exact = long_prompt(model, (chord_session_desc){.lanes = 1}, plain);
+    uint64_t one = long_prompt(model, (chord_session_desc){.lanes = 1, .cpu = "amx"}, rounded);
+    cr_assert_eq(one == exact, type == CH_TYPE_F32, "%s", name);
+    cr_assert(distance(rounded, plain, info.vocabulary) < 0.05, "%s", name);
+    for (int32_t lanes = 2; lanes <= 5; lanes += 3)
+        cr_assert_eq(
+            long_prompt(model, (chord_session_desc){.lanes = lanes, .cpu = "amx"}, rounded), one,
+            "%s, %d lanes", name, (int)lanes);
+    // Batches that end in a few tokens, which are multiplied otherwise.
+    long_prompt(model, (chord_session_desc){.batch = 70, .cpu = "amx"}, rounded);
+    cr_assert(distance(rounded, plain, info.vocabulary) < 0.05, "%s", name);
+    // Short prompts are as ever.
+    cr_assert_eq(hash_of(model, (chord_session_desc){.cpu = "amx"}, 15),
+                 hash_of(model, (chord_session_desc){.cpu = "avx512"}, 15), "%s", name);
+}
+
+Test(engine, products_in_bfloat16_are_near_and_keep_lanes) {
+    if (!has_tiles()) cr_skip_test("no AMX here");
+    each_type(claim_rounded);
+    // Types mixed, of floats too; more tokens than a tile of gate and up has columns, and a last
+    // tile of few rows.
+    const gb_model models[] = {
+        {.type = CH_TYPE_Q4_K,
+         .mixed = true,
+         .context = 256,
+         .embedding = 256,
+         .feed_forward = 256},
+        {.type = CH_TYPE_F16, .context = CH_GLU_COLUMNS + 90, .feed_forward = CH_GLU_ROWS + 22},
+        {.type = CH_TYPE_Q5_1, .context = CH_GLU_COLUMNS + 90, .feed_forward = CH_GLU_ROWS + 32}};
+    for (size_t i = 0; i < CH_COUNT(models); i++) {
+        fixture f;
+        fixture_open(&f, models[i]);
+        claim_rounded(f.model, models[i].type);
+        fixture_close(&f);
+    }
+}
+
 Test(engine, kv_types_keep_lanes_and_cuts) {
     const chord_kv kinds[] = {CHORD_KV_F32, CHORD_KV_F16, CHORD_KV_Q8_0, CHORD_KV_Q16};
     fixture f;
@@ -281,6 +360,17 @@ static void claim_plan_of_type(const chord_model *model, ch_type type) {
 
 Test(engine, plan_equals_arena_used) {
     each_type(claim_plan_of_type);
+}
+
+static void claim_plan_with_tiles(const chord_model *model, ch_type type) {
+    (void)type;
+    claim_plan(model, (chord_session_desc){.context = 150, .cpu = "amx"});
+    claim_plan(model, (chord_session_desc){.context = 150, .lanes = 3, .batch = 99, .cpu = "amx"});
+}
+
+Test(engine, plan_equals_arena_used_with_tiles) {
+    if (!has_tiles()) cr_skip_test("no AMX here");
+    each_type(claim_plan_with_tiles);
 }
 
 Test(engine, plan_equals_arena_used_for_every_golden_model) {

@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#if CH_X86 && defined(__linux__)
+#include <sys/syscall.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -176,6 +179,35 @@ CH_FN int32_t ch_os_cores(void) {
 CH_FN int32_t ch_os_cores(void) {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n < 1 ? 1 : (int32_t)n;
+}
+
+#endif
+
+// ---- tiles
+
+#if CH_X86 && defined(__linux__)
+
+// Numbers of the kernel's arch_prctl: Documentation/arch/x86/xstate.rst. 18 is the state of tiles.
+enum { OS_GET_PERMITTED = 0x1022, OS_ASK_PERMISSION = 0x1023, OS_TILE_DATA = 18 };
+
+CH_FN bool ch_os_has_tiles(void) {
+    uint64_t permitted = 0;
+    return syscall(SYS_arch_prctl, OS_GET_PERMITTED, &permitted) == 0 &&
+           (permitted >> OS_TILE_DATA & 1) != 0;
+}
+
+CH_FN bool ch_os_allow_tiles(void) {
+    return syscall(SYS_arch_prctl, OS_ASK_PERMISSION, OS_TILE_DATA) == 0;
+}
+
+#else
+
+CH_FN bool ch_os_has_tiles(void) {
+    return false;
+}
+
+CH_FN bool ch_os_allow_tiles(void) {
+    return false;
 }
 
 #endif

@@ -1,6 +1,7 @@
 // os: all that touches the operating system. Another platform replaces os.c and nothing else.
 //
-// Owns: file mapping, memory, threads and sleeping, the clock, the count of cores. Refuses: policy.
+// Owns: file mapping, memory, threads and sleeping, the clock, the count of cores, the use of
+// tiles. Refuses: policy.
 #ifndef CH_OS_H
 #define CH_OS_H
 
@@ -36,6 +37,12 @@ CH_FN double ch_os_seconds(void);
 // Physical cores that this process may use: its affinity, hyper-threads counted once, at most the
 // cgroup's quota; at least 1.
 CH_FN int32_t ch_os_cores(void);
+
+// AMX tiles are lent by Linux to a process that asks for them; all its threads then have them, and
+// its signal frames have room for them (8 KiB more). allow: asks; false where there are none. has:
+// whether it was asked for, by anyone.
+CH_FN bool ch_os_allow_tiles(void);
+CH_FN bool ch_os_has_tiles(void);
 
 typedef struct ch_os_thread {
     pthread_t handle;

@@ -71,28 +71,30 @@ static void case_mm(const bench_case *c, ch_any_fn *fn) {
 static bool case_make_mm(const ch_kernel *kernel, int32_t n, size_t weight_bytes,
                          bench_case_memory *memory, bench_case *c) {
     ch_type type = (ch_type)kernel->variant;
-    bool gemm = kernel->family == CH_FAMILY_GEMM;
-    int32_t group = gemm ? CH_GROUP : 1, records = ch_ceil_div(n, group);
+    bool rounded = kernel->family == CH_FAMILY_BGEMM;
+    int32_t group = rounded ? CH_BGROUP : kernel->family == CH_FAMILY_GEMM ? CH_GROUP : 1;
+    int32_t records = ch_ceil_div(n, group);
     ch_mm_args *a = &c->mm;
     a->k = CASE_K;
     a->n = n;
     a->w_stride = ch_row_bytes(type, a->k);
     a->rows = (int32_t)(weight_bytes / a->w_stride / CH_GEMM_ROWS * CH_GEMM_ROWS);
     a->rows = CH_MAX(a->rows, CH_GEMM_ROWS);
-    size_t bytes = (size_t)a->rows * a->w_stride, record = ch_q8_bytes(a->k, group);
+    size_t bytes = (size_t)a->rows * a->w_stride;
+    size_t record = rounded ? ch_b16_bytes(a->k) : ch_q8_bytes(a->k, group);
     uint8_t *w = case_filled(memory, bytes), *q = case_slot(memory, 2, (size_t)records * record),
-            *scratch = case_slot(memory, 4, ch_gemm_scratch_bytes(a->k));
+            *scratch = case_slot(memory, 4, CH_MAX(ch_gemm_scratch_bytes(a->k), CH_BGEMM_SCRATCH));
     float *x = case_floats(memory, 1, (size_t)n * CASE_K),
           *y = (float *)(void *)case_slot(memory, 3, (size_t)a->rows * (size_t)n * sizeof *y);
     if (!w || !q || !scratch || !x || !y) return false;
     a->w = w;
     a->x = (const uint8_t *)x;
     a->x_stride = CASE_K * sizeof *x;
-    if (ch_type_get(type)->activation == CH_ACTIVATION_Q8) {
+    if (rounded || ch_type_get(type)->activation == CH_ACTIVATION_Q8) {
+        ch_quantize_fn *make = rounded ? ch_round_bf16__c : ch_quantize_q8__c;
         for (int32_t r = 0; r < records; r++)
-            ch_quantize_q8__c(x + (size_t)r * (size_t)group * CASE_K, CASE_K,
-                              CH_MIN(group, n - r * group), CASE_K, group, q + (size_t)r * record,
-                              0, CASE_K / 32);
+            make(x + (size_t)r * (size_t)group * CASE_K, CASE_K, CH_MIN(group, n - r * group),
+                 CASE_K, group, q + (size_t)r * record, 0, CASE_K / 32);
         a->x = q;
         a->x_stride = record;
     }
@@ -110,7 +112,7 @@ static bool case_make_mm(const ch_kernel *kernel, int32_t n, size_t weight_bytes
 static bool case_matmul(const ch_kernel *kernel, int32_t i, int32_t columns, size_t memory_bytes,
                         bench_case_memory *memory, bench_case *c) {
     static const int32_t usual[] = {1, 4, 8};
-    bool gemm = kernel->family == CH_FAMILY_GEMM;
+    bool gemm = kernel->family != CH_FAMILY_MATVEC;
     int32_t each = gemm || columns > 0 ? 1 : (int32_t)CH_COUNT(usual);
     // The reference is slow: it gets few columns. From memory one column, or a group, says all:
     // with more, arithmetic decides.
@@ -160,7 +162,9 @@ static void case_kv_store(const bench_case *c, ch_any_fn *fn) {
 static bool case_rows_of_floats(const ch_kernel *kernel, int32_t i, size_t memory_bytes,
                                 bench_case_memory *memory, bench_case *c) {
     // Variants of a family: groups of a record, pairs of a rotation.
-    bool two = kernel->family == CH_FAMILY_QUANTIZE || kernel->family == CH_FAMILY_ROPE;
+    bool rounded = kernel->family == CH_FAMILY_QUANTIZE && kernel->variant == CH_RECORD_BF16;
+    bool two =
+        (kernel->family == CH_FAMILY_QUANTIZE && !rounded) || kernel->family == CH_FAMILY_ROPE;
     int32_t variants = two ? 2 : 1, variant = i % variants;
     static void (*const calls[CH_FAMILY_COUNT])(const bench_case *, ch_any_fn *) = {
         [CH_FAMILY_QUANTIZE] = case_quantize, [CH_FAMILY_RMSNORM] = case_rmsnorm,
@@ -173,7 +177,7 @@ static bool case_rows_of_floats(const ch_kernel *kernel, int32_t i, size_t memor
     c->k = kernel->family == CH_FAMILY_QUANTIZE   ? CASE_K
            : kernel->family == CH_FAMILY_KV_STORE ? CASE_DIM
                                                   : CASE_ROW;
-    c->group = variant == 0 ? 1 : CH_GROUP;
+    c->group = rounded ? CH_BGROUP : variant == 0 ? 1 : CH_GROUP;
     c->neox = variant == 1;
     size_t floats = (size_t)c->k;
     if (kernel->family == CH_FAMILY_QUANTIZE) floats *= (size_t)c->group;
@@ -182,9 +186,8 @@ static bool case_rows_of_floats(const ch_kernel *kernel, int32_t i, size_t memor
     c->rows = case_rows(c, memory_bytes, floats * sizeof(float));
     float *x = (float *)(void *)case_filled(memory, floats * (size_t)c->rows * sizeof *x),
           *y = case_floats(memory, 3, CASE_ROW * 2);
-    c->to =
-        case_slot(memory, 2,
-                  ch_q8_bytes(CASE_K, CH_GROUP) + ch_kv_bytes(CH_KV_F32, CASE_DIM, CASE_POSITIONS));
+    c->to = case_slot(memory, 2,
+                      ch_b16_bytes(CASE_K) + ch_kv_bytes(CH_KV_F32, CASE_DIM, CASE_POSITIONS));
     c->to2 = case_slot(memory, 5, ch_kv_bytes(CH_KV_F32, CASE_DIM, CASE_POSITIONS));
     if (!x || !y || !c->to || !c->to2) return false;
     c->x = x;
@@ -328,6 +331,7 @@ bool bench_case_make(const ch_kernel *kernel, int32_t i, int32_t columns, size_t
     switch (kernel->family) {
     case CH_FAMILY_MATVEC:
     case CH_FAMILY_GEMM:
+    case CH_FAMILY_BGEMM:
         return case_matmul(kernel, i, columns, memory_bytes, memory, c);
     case CH_FAMILY_DEQUANTIZE:
         return case_make_dequantize(kernel, i, memory_bytes, memory, c);

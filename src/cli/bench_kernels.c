@@ -38,6 +38,7 @@ static measure_limit kernels_kind(const ch_kernel *kernel) {
         return kernel->variant == CH_ROOF_INT8  ? MEASURE_INT8
                : kernel->variant == CH_ROOF_F32 ? MEASURE_F32
                                                 : MEASURE_BF16;
+    if (kernel->family == CH_FAMILY_BGEMM) return MEASURE_BF16;
     if (kernel->family != CH_FAMILY_MATVEC && kernel->family != CH_FAMILY_GEMM) return MEASURE_F32;
     if (kernel->variant == CH_TYPE_BF16) return MEASURE_BF16;
     return ch_type_get((ch_type)kernel->variant)->activation == CH_ACTIVATION_Q8 ? MEASURE_INT8

@@ -45,10 +45,10 @@ static void work_isa(char *text, size_t capacity) {
     static const struct {
         uint32_t bit;
         const char *name;
-    } bits[] = {{CH_CPU_AVX2, "avx2"},     {CH_CPU_AVXVNNI, "avxvnni"},
-                {CH_CPU_AVX512, "avx512"}, {CH_CPU_AVX512BF16, "avx512bf16"},
-                {CH_CPU_NEON, "neon"},     {CH_CPU_DOTPROD, "dotprod"},
-                {CH_CPU_I8MM, "i8mm"}};
+    } bits[] = {{CH_CPU_AVX2, "avx2"},       {CH_CPU_AVXVNNI, "avxvnni"},
+                {CH_CPU_AVX512, "avx512"},   {CH_CPU_AVX512BF16, "avx512bf16"},
+                {CH_CPU_AMX, "amx"},         {CH_CPU_NEON, "neon"},
+                {CH_CPU_DOTPROD, "dotprod"}, {CH_CPU_I8MM, "i8mm"}};
     uint32_t cpu = ch_cpu_detect();
     size_t used = 0;
     snprintf(text, capacity, "c");

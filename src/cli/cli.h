@@ -89,7 +89,7 @@ typedef struct cli_settings {
 
 #define CLI_SETTINGS_DEFAULT                                                                       \
     { NULL, 0, 0, 0, -1, -1, 0, -1, 0, false }
-#define CLI_CPU_LEVELS "c|avx2|avxvnni|avx512|neon|dotprod|i8mm|openblas"
+#define CLI_CPU_LEVELS "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm|openblas"
 #define CLI_KV_TYPES   "q16|f16|f32|q8_0"
 
 #define CLI_MODEL_OPTION(settings)                                                                 \

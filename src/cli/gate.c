@@ -71,13 +71,10 @@ static int32_t gate_column(uint32_t bits) {
     static const struct {
         const char *name;
         uint32_t bit;
-    } levels[] = {{"avx512", CH_CPU_AVX512},
-                  {"avxvnni", CH_CPU_AVXVNNI},
-                  {"avx2", CH_CPU_AVX2},
-                  {"i8mm", CH_CPU_I8MM},
-                  {"dotprod", CH_CPU_DOTPROD},
-                  {"neon", CH_CPU_NEON},
-                  {"c", 0}};
+    } levels[] = {{"amx", CH_CPU_AMX},         {"avx512", CH_CPU_AVX512},
+                  {"avxvnni", CH_CPU_AVXVNNI}, {"avx2", CH_CPU_AVX2},
+                  {"i8mm", CH_CPU_I8MM},       {"dotprod", CH_CPU_DOTPROD},
+                  {"neon", CH_CPU_NEON},       {"c", 0}};
     size_t i = 0;
     while (levels[i].bit && !(bits & levels[i].bit)) i++;
     int32_t column = 0;
@@ -268,9 +265,7 @@ static int gate_main(const cli_command *command, int argc, char **argv) {
     code = gate_file_open(s.path ? s.path : "bench/gates.json", &file);
     if (code != CLI_OK) return code;
     gate_context context = {.file = &file, .cpu = cli_cpu_name(s.cpu)};
-    uint32_t mask = ~(uint32_t)0;
-    if (context.cpu) ch_cpu_level(context.cpu, &mask);
-    context.cpu_bits = ch_cpu_detect() & mask;
+    (void)ch_cpu_choose(context.cpu, &context.cpu_bits); // a level that was checked
     context.column = gate_column(context.cpu_bits);
     code = s.serve  ? gate_serve(&context)
            : s.list ? gate_list(&context, &s)

@@ -95,7 +95,7 @@ enum { // fields, as bits
 };
 
 // The columns of limits: levels of instruction sets, then the one for all others.
-enum { GATE_LEVELS = 8, GATE_ANY = GATE_LEVELS, GATE_COLUMNS };
+enum { GATE_LEVELS = 9, GATE_ANY = GATE_LEVELS, GATE_COLUMNS };
 const char *gate_level_name(int32_t level); // "c" ... "openblas", "any"
 
 typedef struct gate_model {

@@ -16,7 +16,7 @@
 enum { FILE_MOST_BYTES = 1 << 20 };
 
 static const char *const file_levels[GATE_COLUMNS] = {
-    "c", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm", "openblas", "any"};
+    "c", "avx2", "avxvnni", "avx512", "amx", "neon", "dotprod", "i8mm", "openblas", "any"};
 static const char *const file_kv[] = {"f16", "f32", "q8_0", "q16"}; // of ch_kv_type
 static const char *const file_tiers[GATE_TIER_COUNT] = {"exact", "share", "ab"};
 

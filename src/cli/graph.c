@@ -42,6 +42,8 @@ static void graph_json(const chord_session *session) {
         cli_print_json(op.kind, strlen(op.kind));
         fputs(",\"kernel\":", stdout);
         cli_print_json(op.kernel, strlen(op.kernel));
+        fputs(",\"prompt_kernel\":", stdout);
+        cli_print_json(op.prompt_kernel, strlen(op.prompt_kernel));
         fputs(",\"shape\":", stdout);
         cli_print_json(op.shape, strlen(op.shape));
         printf(",\"bytes\":%llu,\"bytes_per_position\":%llu,\"flops\":%llu,"

@@ -97,11 +97,11 @@ const char *const measure_limit_names[MEASURE_LIMITS] = {"read", "int8", "f32", 
 
 bool measure_roof_open(measure_roof *roof, int32_t lanes, uint64_t work_bytes, const char *cpu) {
     memset(roof, 0, sizeof *roof);
-    uint32_t mask = ~(uint32_t)0;
-    if (cpu) ch_cpu_level(cpu, &mask);
+    uint32_t bits = 0;
+    (void)ch_cpu_choose(cpu, &bits); // a level that the command line has checked
     roof->working_set = CH_ROOF_MEMORY;
     if (work_bytes > 0 && work_bytes < CH_ROOF_MEMORY) roof->working_set = (size_t)work_bytes;
-    roof->open = ch_roof_open(&roof->roof, lanes, roof->working_set, ch_cpu_detect() & mask);
+    roof->open = ch_roof_open(&roof->roof, lanes, roof->working_set, bits);
     return roof->open;
 }
 

@@ -23,8 +23,9 @@ static const double bench_good_share = 0.7, bench_most_spread = 0.15;
 // ---- what work needs
 
 // The kind of numbers that an op multiplies: integers as bytes, floats as floats.
-static ch_limit bench_kind(const chord_op_info *op) {
+static ch_limit bench_kind(const chord_op_info *op, bool many) {
     if (strcmp(op->kind, "matmul") != 0) return CH_LIMIT_F32;
+    if (many && strncmp(op->prompt_kernel, "bgemm", 5) == 0) return CH_LIMIT_BF16;
     if (strncmp(op->kernel, "matvec_bf16", 11) == 0) return CH_LIMIT_BF16;
     return strncmp(op->kernel, "matvec_f", 8) == 0 ? CH_LIMIT_F32 : CH_LIMIT_INT8;
 }
@@ -46,7 +47,8 @@ CH_FN void ch_need_add(ch_need *need, const chord_op_info *op, int32_t n, int32_
     }
     need->bytes += steps * (double)op->weight_bytes + n * (double)(op->bytes - op->weight_bytes) +
                    cached * (double)op->bytes_per_position;
-    need->macs[bench_kind(op)] +=
+    bool many = at_once && CH_MIN(n, batch) > CH_GEMM_COLUMNS_QUANTIZED;
+    need->macs[bench_kind(op, many)] +=
         (n * (double)op->flops + positions * (double)op->flops_per_position) / 2;
 }
 
@@ -209,12 +211,12 @@ static int32_t bench_default(int32_t asked, int32_t value) {
 static chord_result bench_with_roof(bench_state *b, const char *cpu, int32_t rounds,
                                     chord_bench_result *result, chord_error *error) {
     const chord_plan_table *plan = chord_session_plan(b->session);
-    uint32_t mask = UINT32_MAX;
-    if (cpu) (void)ch_cpu_level(cpu, &mask);
+    uint32_t bits = 0;
+    (void)ch_cpu_choose(cpu, &bits); // the session has checked the level
     b->weight_bytes = plan->weight_bytes;
     result->lanes = plan->lanes;
     size_t bytes = (size_t)CH_MIN(plan->weight_bytes, (uint64_t)CH_ROOF_MEMORY);
-    if (!ch_roof_open(&b->roof, plan->lanes, bytes, ch_cpu_detect() & mask))
+    if (!ch_roof_open(&b->roof, plan->lanes, bytes, bits))
         return ch_fail(error, CHORD_ERROR_MEMORY, "no memory or no threads to measure with");
     bench_needs(b, plan->batch);
     chord_result failed = bench_rounds(b, rounds);

@@ -132,9 +132,15 @@ static int32_t exec_rows(const ch_exec *x, const ch_op *op) {
     return op->wanted_only ? x->wanted : x->n;
 }
 
-// Columns of a record where there are m of them.
-static int32_t exec_group(const ch_exec *x, int32_t m) {
-    return m > x->plan->q8_columns ? CH_GROUP : 1;
+// Whether an op whose results many columns take rounds them for bgemm.
+static bool exec_rounds(const ch_exec *x, const ch_op *op) {
+    return op->round >= 0 && exec_rows(x, op) > x->plan->gemm_columns;
+}
+
+// Columns of the records that an op writes.
+static int32_t exec_group(const ch_exec *x, const ch_op *op) {
+    if (exec_rounds(x, op)) return CH_BGROUP;
+    return exec_rows(x, op) > x->plan->q8_columns ? CH_GROUP : 1;
 }
 
 // Whether there is a single row, and every lane does this op for itself or takes what it did so.
@@ -153,9 +159,29 @@ static bool exec_takes_q8(const ch_op *op) {
     return ch_type_get((ch_type)op->type)->activation == CH_ACTIVATION_Q8;
 }
 
-// Whether a matmul is for gemm.
-static bool exec_many(const ch_exec *x, const ch_op *op) {
-    return exec_rows(x, op) > (exec_takes_q8(op) ? x->plan->q8_columns : CH_MATVEC_COLUMNS);
+// What multiplies, by the number of columns.
+typedef enum exec_way { EXEC_MATVEC, EXEC_GEMM, EXEC_BGEMM } exec_way;
+
+static exec_way exec_matmul_way(const ch_exec *x, const ch_op *op) {
+    int32_t m = exec_rows(x, op);
+    if (op->kernel3 >= 0 && m > x->plan->gemm_columns) return EXEC_BGEMM;
+    return m > (exec_takes_q8(op) ? x->plan->q8_columns : CH_MATVEC_COLUMNS) ? EXEC_GEMM
+                                                                             : EXEC_MATVEC;
+}
+
+static ch_mm_fn *exec_mm_fn(const ch_exec *x, const ch_op *op) {
+    exec_way way = exec_matmul_way(x, op);
+    return (ch_mm_fn *)ch_kernel_at(way == EXEC_BGEMM  ? op->kernel3
+                                    : way == EXEC_GEMM ? op->kernel2
+                                                       : op->kernel)
+        ->fn;
+}
+
+// Columns of what a matmul takes: of a record, or 1 of rows of floats.
+static int32_t exec_in_group(const ch_exec *x, const ch_op *op) {
+    exec_way way = exec_matmul_way(x, op);
+    if (way == EXEC_BGEMM) return CH_BGROUP;
+    return way == EXEC_GEMM && exec_takes_q8(op) ? CH_GROUP : 1;
 }
 
 // What a lane does for itself: a record, or a group of rows of floats behind it.
@@ -167,22 +193,25 @@ static float *exec_own_rows(ch_exec *x, int32_t lane, int32_t k) {
     return (float *)(void *)(exec_scratch(x, lane) + ch_q8_bytes(k, 1));
 }
 
-// Quantizes elements e0..e1 of the rows of record `g` of m rows, if anyone wants that; of its first
+// Quantizes or rounds elements e0..e1 of the rows of record `g`, if anyone wants that; of its first
 // row they begin at `from`.
 static void exec_quantize(ch_exec *x, const ch_op *op, int32_t lane, const float *from,
-                          size_t stride, int32_t m, int32_t g, int32_t e0, int32_t e1) {
-    if (op->out_q8 == CH_NOWHERE) return;
-    ch_quantize_fn *quantize = (ch_quantize_fn *)ch_kernel_at(op->quantize)->fn;
-    int32_t group = exec_group(x, m);
-    uint8_t *record = x->arena + op->out_q8 + (size_t)g * ch_q8_bytes(op->k, group);
+                          size_t stride, int32_t g, int32_t e0, int32_t e1) {
+    bool rounds = exec_rounds(x, op);
+    int32_t kernel = rounds ? op->round : op->quantize;
+    if (kernel < 0) return;
+    ch_quantize_fn *quantize = (ch_quantize_fn *)ch_kernel_at(kernel)->fn;
+    int32_t m = exec_rows(x, op), group = exec_group(x, op);
+    size_t bytes = rounds ? ch_b16_bytes(op->k) : ch_q8_bytes(op->k, group);
+    uint8_t *record = x->arena + op->out_records + (size_t)g * bytes;
     quantize(from, stride, CH_MIN(group, m - g * group), op->k, group,
-             exec_alone(x, op) ? exec_own_q8(x, lane) : record, e0 / 32, e1 / 32);
+             exec_alone(x, op) ? exec_own_q8(x, lane) : record, e0 / 32, ch_ceil_div(e1, 32));
 }
 
 static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     ch_rmsnorm_fn *norm = (ch_rmsnorm_fn *)ch_kernel_at(op->kernel)->fn;
     const ch_hparams *hp = &x->weights->hp;
-    int32_t m = exec_rows(x, op), group = exec_group(x, m);
+    int32_t m = exec_rows(x, op), group = exec_group(x, op);
     const float *in = exec_f32(x, op->in) + (size_t)(x->n - m) * (size_t)op->k;
     const float *weight = exec_weight_f32(x, op->weight);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group), 1);
@@ -195,13 +224,14 @@ static void exec_norm(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) 
             for (int32_t r = 0; r < CH_MIN(group, m - g * group); r++)
                 norm(in + first + (size_t)r * (size_t)op->k, weight, hp->rms_eps, op->k,
                      out + (size_t)r * (size_t)op->k);
-            exec_quantize(x, op, lane, out, (size_t)op->k, m, g, 0, op->k);
+            exec_quantize(x, op, lane, out, (size_t)op->k, g, 0, op->k);
         }
 }
 
 // Quantize and glu share their cutting: unit = (record, chunk of its rows).
 static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
-    int32_t m = exec_rows(x, op), group = exec_group(x, m), chunks = ch_ceil_div(op->k, EXEC_CHUNK);
+    int32_t m = exec_rows(x, op), group = exec_group(x, op),
+            chunks = ch_ceil_div(op->k, EXEC_CHUNK);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(m, group) * chunks, 1);
     s.all = exec_alone(x, op);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
@@ -218,23 +248,23 @@ static void exec_glu_quantize(ch_exec *x, const ch_op *op, int32_t index, int32_
             }
             const float *rows = exec_f32(x, op->kind == CH_OP_GLU ? op->out : op->in);
             exec_quantize(x, op, lane, rows + (size_t)(g * group) * (size_t)op->k + e0,
-                          (size_t)op->k, m, g, e0, e1);
+                          (size_t)op->k, g, e0, e1);
         }
 }
 
 static exec_share exec_matmul_share(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
-    bool many = exec_many(x, op);
+    exec_way way = exec_matmul_way(x, op);
     size_t unit_bytes = op->weight_stride * CH_ROW_UNIT;
-    int32_t grain = CH_GEMM_ROWS / CH_ROW_UNIT;
-    if (!many)
+    int32_t grain = (way == EXEC_BGEMM ? CH_BGEMM_ROWS : CH_GEMM_ROWS) / CH_ROW_UNIT;
+    if (way == EXEC_MATVEC)
         grain = (int32_t)CH_MAX(EXEC_MATVEC_BYTES / CH_MAX(unit_bytes, (size_t)1), (size_t)1);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->rows, CH_ROW_UNIT), grain);
-    s.halving = !many;
+    s.halving = way == EXEC_MATVEC;
     return s;
 }
 
 // What a lane that waits after op `index` while decoding fetches meanwhile: the beginning of its
-// first piece of the next matrix, in the four streams that matvec reads it in.
+// first piece of the next matrix, in the four streams that matvec and gemm read it in.
 static ch_ahead exec_ahead(ch_exec *x, int32_t index, int32_t lane) {
     ch_ahead ahead = {NULL, 0, 0};
     const int32_t count = x->plan->size.op_count;
@@ -266,7 +296,11 @@ static ch_mm_args exec_mm_args(ch_exec *x, const ch_op *op, int32_t lane) {
     a.x = x->arena + op->in;
     if (exec_alone(x, op))
         a.x = q8 ? exec_own_q8(x, lane) : (uint8_t *)exec_own_rows(x, lane, op->k);
-    a.x_stride = q8 ? ch_q8_bytes(op->k, exec_group(x, a.n)) : (size_t)op->k * sizeof(float);
+    a.x_stride = q8 ? ch_q8_bytes(op->k, exec_in_group(x, op)) : (size_t)op->k * sizeof(float);
+    if (exec_matmul_way(x, op) == EXEC_BGEMM) {
+        a.x = x->arena + op->in2;
+        a.x_stride = ch_b16_bytes(op->k);
+    }
     a.y = exec_f32(x, op->out);
     a.y_stride = (size_t)op->rows;
     if (op->add != CH_NOWHERE) a.y += (size_t)(x->n - a.n) * a.y_stride; // the residual stream
@@ -278,7 +312,7 @@ static ch_mm_args exec_mm_args(ch_exec *x, const ch_op *op, int32_t lane) {
 
 static void exec_matmul(ch_exec *x, const ch_op *op, int32_t index, int32_t lane) {
     ch_mm_args a = exec_mm_args(x, op, lane);
-    ch_mm_fn *mm = (ch_mm_fn *)ch_kernel_at(exec_many(x, op) ? op->kernel2 : op->kernel)->fn;
+    ch_mm_fn *mm = exec_mm_fn(x, op);
     exec_share s = exec_matmul_share(x, op, index, lane);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
         mm(&a, u * CH_ROW_UNIT, CH_MIN(end * CH_ROW_UNIT, op->rows));
@@ -293,11 +327,11 @@ static void exec_mm_tile(ch_exec *x, const ch_op *op, int32_t lane, int32_t r, i
     a.w += (size_t)r * a.w_stride;
     a.rows = rows;
     a.n = columns;
-    a.x += (size_t)(exec_takes_q8(op) ? c / CH_GROUP : c) * a.x_stride;
+    a.x += (size_t)(c / exec_in_group(x, op)) * a.x_stride;
     a.y = tile;
     a.y_stride = (size_t)rows;
     if (a.bias) a.bias += r;
-    ((ch_mm_fn *)ch_kernel_at(op->kernel2)->fn)(&a, 0, rows);
+    exec_mm_fn(x, op)(&a, 0, rows);
 }
 
 // For many tokens, gate and up are multiplied here, so that they are still in a near cache when glu
@@ -306,8 +340,8 @@ static void exec_glu_tiles(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     ch_glu_fn *glu = (ch_glu_fn *)ch_kernel_at(op->kernel)->fn;
     float *gate = (float *)(void *)(exec_scratch(x, lane) + x->plan->glu_tile);
     float *up = gate + (size_t)CH_GLU_ROWS * (size_t)x->plan->glu_columns;
-    int32_t m = exec_rows(x, op);
-    bool q8 = op->out_q8 != CH_NOWHERE;
+    int32_t m = exec_rows(x, op), group = exec_group(x, op);
+    bool records = op->quantize >= 0 || exec_rounds(x, op);
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->k, 32), CH_GLU_ROWS / 32);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
         for (int32_t c = 0; c < m; c += x->plan->glu_columns) {
@@ -317,17 +351,17 @@ static void exec_glu_tiles(ch_exec *x, const ch_op *op, int32_t index, int32_t l
             exec_worked(x, lane, index - 2);
             exec_mm_tile(x, op - 1, lane, r, rows, c, columns, up);
             exec_worked(x, lane, index - 1);
-            for (int32_t i = 0; i < columns; i += CH_GROUP) {
-                int32_t group = CH_MIN(CH_GROUP, columns - i);
+            for (int32_t i = 0; i < columns; i += group) {
+                int32_t width = CH_MIN(group, columns - i);
                 size_t at = (size_t)i * (size_t)rows;
-                if (q8) {
-                    glu(gate + at, up + at, group * rows, gate + at);
-                    exec_quantize(x, op, lane, gate + at, (size_t)rows, m, (c + i) / CH_GROUP, r,
+                if (records) {
+                    glu(gate + at, up + at, width * rows, gate + at);
+                    exec_quantize(x, op, lane, gate + at, (size_t)rows, (c + i) / group, r,
                                   r + rows);
                     continue;
                 }
                 float *to = exec_f32(x, op->out) + (size_t)(c + i) * (size_t)op->k + r;
-                for (int32_t j = 0; j < group; j++, at += (size_t)rows, to += op->k)
+                for (int32_t j = 0; j < width; j++, at += (size_t)rows, to += op->k)
                     glu(gate + at, up + at, rows, to);
             }
             exec_worked(x, lane, index);

@@ -799,9 +799,8 @@ void chord_session_get_device(const chord_session *s, chord_device_info *info) {
 
 bool chord_get_kernel(int32_t i, const char *cpu, chord_kernel_info *info) {
     if (i < 0 || i >= ch_kernel_count()) return false;
-    uint32_t bits = ch_cpu_detect(), mask = 0;
-    if (cpu && ch_cpu_level(cpu, &mask)) bits &= mask;
-    if (cpu && !ch_cpu_level(cpu, &mask)) bits = 0;
+    uint32_t bits = 0;
+    (void)ch_cpu_choose(cpu, &bits); // no such level: the C reference
     const ch_kernel *kernel = ch_kernel_at(i);
     info->name = kernel->name;
     info->family = ch_family_name(kernel->family);

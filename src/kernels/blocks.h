@@ -127,6 +127,15 @@ CH_INLINE float ch_f32_from_bf16(uint16_t h) {
     return ch_f32_from_bits((uint32_t)h << 16);
 }
 
+// Rounding to nearest, ties to even; what is subnormal becomes 0 with its sign, NaN stays NaN
+// (quiet). As the instruction vcvtneps2bf16.
+CH_INLINE uint16_t ch_bf16_from_f32(float f) {
+    uint32_t bits = ch_bits_from_f32(f), rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return (uint16_t)((bits >> 16) | 0x40u);
+    if (rest < 0x00800000u) return (uint16_t)((bits >> 16) & 0x8000u);
+    return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
 CH_INLINE uint16_t ch_load_u16(const uint8_t *p) {
     uint16_t v;
     memcpy(&v, p, sizeof v);

@@ -1,5 +1,6 @@
 // kernels: the type table, the kernel list as an array, and CPU detection.
 #include "kernels.h"
+#include "../arena/os.h"
 
 #if CH_X86
 #include <cpuid.h>
@@ -42,8 +43,8 @@ CH_FN int32_t ch_kernel_count(void) {
 }
 
 static const char *const family_names[CH_FAMILY_COUNT] = {
-    "matvec", "gemm",     "quantize",  "dequantize", "rmsnorm",   "glu",
-    "rope",   "kv_store", "attention", "roof_read",  "roof_peak",
+    "matvec", "gemm", "bgemm",    "quantize",  "dequantize", "rmsnorm",
+    "glu",    "rope", "kv_store", "attention", "roof_read",  "roof_peak",
 };
 
 CH_FN const char *ch_family_name(ch_family family) {
@@ -92,6 +93,10 @@ static uint32_t kernels_detect(void) {
         if (a & (1u << 4)) found |= CH_CPU_AVXVNNI;
         if ((found & CH_CPU_AVX512) && (a & (1u << 5))) found |= CH_CPU_AVX512BF16;
     }
+    uint32_t tile_bf16 = 1u << 24 | 1u << 22;
+    if ((found & CH_CPU_AVX512BF16) && (saved & 0x60000) == 0x60000 &&
+        (d7 & tile_bf16) == tile_bf16 && ch_os_has_tiles())
+        found |= CH_CPU_AMX;
     return found;
 }
 
@@ -125,7 +130,8 @@ CH_FN uint32_t ch_cpu_detect(void) {
 #endif
 }
 
-CH_FN bool ch_cpu_level(const char *name, uint32_t *mask) {
+// The bits that a level leaves.
+static bool kernels_level(const char *name, uint32_t *mask) {
     static const struct {
         const char *name;
         uint32_t mask;
@@ -135,6 +141,7 @@ CH_FN bool ch_cpu_level(const char *name, uint32_t *mask) {
         {"avx2", CH_CPU_AVX2},
         {"avxvnni", CH_CPU_AVX2 | CH_CPU_AVXVNNI},
         {"avx512", CH_CPU_AVX2 | CH_CPU_AVXVNNI | CH_CPU_AVX512 | CH_CPU_AVX512BF16},
+        {"amx", CH_CPU_AVX2 | CH_CPU_AVXVNNI | CH_CPU_AVX512 | CH_CPU_AVX512BF16 | CH_CPU_AMX},
         {"neon", CH_CPU_NEON},
         {"dotprod", CH_CPU_NEON | CH_CPU_DOTPROD},
         {"i8mm", CH_CPU_NEON | CH_CPU_DOTPROD | CH_CPU_I8MM},
@@ -145,4 +152,12 @@ CH_FN bool ch_cpu_level(const char *name, uint32_t *mask) {
             return true;
         }
     return false;
+}
+
+CH_FN bool ch_cpu_choose(const char *level, uint32_t *bits) {
+    uint32_t mask = ~(uint32_t)CH_CPU_AMX;
+    if (level && !kernels_level(level, &mask)) return false;
+    if (level && (mask & CH_CPU_AMX)) (void)ch_os_allow_tiles();
+    *bits = ch_cpu_detect() & mask;
+    return true;
 }

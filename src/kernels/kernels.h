@@ -26,6 +26,14 @@
 // float dot
 //   acc[k % 16] = fma(w[k], x[k], acc[k % 16]) for k in order; then ch_sum16(acc)
 //
+// bfloat16 dot (family bgemm; only where a session asks for it, since it gives other bits)
+//   w and x as floats, rounded to bfloat16 (ch_bf16_from_f32), 0 past k; over steps of 32, in
+//   order:
+//     even, odd = chains of fma(w[k], x[k], ...) from 0 over the step's even k, and its odd k
+//     acc = acc + (even + odd), from 0
+//   Each result that is subnormal is 0 instead. This is what the instruction tdpbf16ps does (Intel
+//   SDM volume 2).
+//
 // matmul epilogue
 //   y = dot; y = y + bias[row] if there is one; y = add[...] + y if there is one
 //
@@ -136,6 +144,20 @@ CH_INLINE ch_q8 ch_q8_view(const void *record, int32_t k, int32_t group) {
     return v;
 }
 
+// ---- rounded activations
+//
+// One record holds CH_BGROUP columns of k activations for bgemm: uint16 [kp /
+// 32][16][CH_BGROUP][2], kp = k rounded up to 32; element 32 s + 2 p + i of column c is at
+// [s][p][c][i]. What is past k, and columns that are missing, are 0. A record starts on a multiple
+// of 64 bytes.
+
+#define CH_BGROUP 16
+
+// Bytes of a record: 2 a weight, a multiple of 64.
+CH_INLINE size_t ch_b16_bytes(int32_t k) {
+    return ch_round_up((size_t)k, 32) * CH_BGROUP * 2;
+}
+
 // ---- families
 
 // y[c][r] = dot(row r of w, column c of x) for r in row0..row1 and all n columns.
@@ -146,6 +168,9 @@ CH_INLINE ch_q8 ch_q8_view(const void *record, int32_t k, int32_t group) {
 //   n is any; x is ceil(n / CH_GROUP) records of group CH_GROUP (Q8; columns past n are zero), or n
 //   rows of floats (F32); `scratch` is ch_gemm_scratch_bytes(k) bytes of this lane's own, aligned
 //   to CH_ALIGN
+// bgemm
+//   n is any; x is ceil(n / CH_BGROUP) records of rounded activations; `scratch` is
+//   CH_BGEMM_SCRATCH bytes of this lane's own, aligned to CH_ALIGN
 //
 // row0 is a multiple of CH_ROW_UNIT, row1 too or the number of rows. Nothing outside of rows
 // row0..row1 of w is read, not a byte (w may end where a mapping ends), and nothing outside of y's
@@ -176,12 +201,20 @@ CH_INLINE size_t ch_gemm_scratch_bytes(int32_t k) {
     return (size_t)CH_GEMM_ROWS * (size_t)ch_q8_padded(k) * 7 / 4 + 64 * 1024;
 }
 
+// What bgemm makes at a time: CH_BGEMM_ROWS rows by CH_BGEMM_COLUMNS columns of sums wait in its
+// scratch, beside twice 32 rows of 256 weights in bfloat16.
+#define CH_BGEMM_ROWS    96
+#define CH_BGEMM_COLUMNS 512
+#define CH_BGEMM_SCRATCH ((size_t)CH_BGEMM_ROWS * CH_BGEMM_COLUMNS * 4 + (size_t)2 * 32 * 256 * 2)
+
 // Quantizes `cols` columns of floats (x_stride floats apart) into one record of `group` columns:
 // blocks block0..block1 of 32, whose floats are x[0], x[1] and so on of each column. In a record of
 // one column block0 is a multiple of 4, and block1 one too or k / 32. The call with block1 == k /
 // 32 also zeroes the padding up to ch_q8_padded(k). Columns cols..group-1 become zero. d = 0 and q
 // = 0 for a block of zeros; where d is so small that 1 / d overflows, the block is zero too. A NaN
-// counts as -127 d.
+// counts as -127 d. Of rounded activations (CH_RECORD_BF16) the group is CH_BGROUP, block0 and
+// block1 are any, and the last block may be short: block1 == ceil(k / 32) is the end.
+typedef enum ch_record { CH_RECORD_Q8, CH_RECORD_BF16 } ch_record;
 typedef void ch_quantize_fn(const float *x, size_t x_stride, int32_t cols, int32_t k, int32_t group,
                             uint8_t *record, int32_t block0, int32_t block1);
 
@@ -421,6 +454,7 @@ enum {
     CH_CPU_AVXVNNI = 1 << 1,    // VNNI for 256 bits (VEX encoded)
     CH_CPU_AVX512 = 1 << 2,     // AVX-512 F, BW, DQ, VL, VBMI, VNNI: Ice Lake, Zen 4 and later
     CH_CPU_AVX512BF16 = 1 << 3, // products of bfloat16
+    CH_CPU_AMX = 1 << 4,        // AMX tiles of bfloat16, lent to this process: ch_os_allow_tiles
     CH_CPU_NEON = 1 << 8,       // aarch64
     CH_CPU_DOTPROD = 1 << 9,    // sdot
     CH_CPU_I8MM = 1 << 10,      // smmla
@@ -435,6 +469,13 @@ enum {
 #define CH_TARGET_AVXVNNI CH_TARGET("avx2,fma,f16c,bmi2,avxvnni")
 #define CH_TARGET_AVX512                                                                           \
     CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c,bmi2")
+
+#define CH_TARGET_AVX512BF16                                                                       \
+    CH_TARGET("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c," \
+              "bmi2")
+#define CH_TARGET_AMX                                                                              \
+    CH_TARGET("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,"        \
+              "avx512vnni,avx2,fma,f16c,bmi2")
 
 // Around a file of such kernels: g++ 12 takes the deliberately undefined registers of its own
 // AVX-512 header for mistakes (GCC bug 105593).
@@ -451,6 +492,7 @@ enum {
 typedef enum ch_family {
     CH_FAMILY_MATVEC,
     CH_FAMILY_GEMM,
+    CH_FAMILY_BGEMM,
     CH_FAMILY_QUANTIZE,
     CH_FAMILY_DEQUANTIZE,
     CH_FAMILY_RMSNORM,
@@ -468,8 +510,8 @@ typedef void ch_any_fn(void);
 typedef struct ch_kernel {
     const char *name; // "matvec_q4_0__avx512": what, two underscores, how
     ch_family family;
-    int32_t variant; // a ch_type (matvec, gemm, dequantize), a ch_kv_type (kv_store, attention), a
-                     // ch_roof_kind (roof_peak), or 0
+    int32_t variant; // a ch_type (matvec, gemm, bgemm, dequantize), a ch_record (quantize), a
+                     // ch_kv_type (kv_store, attention), a ch_roof_kind (roof_peak), or 0
     uint32_t cpu;    // CPU bits needed; 0: runs anywhere
     ch_any_fn *fn;   // cast to the family's type
 } ch_kernel;
@@ -480,13 +522,15 @@ CH_FN int32_t ch_kernel_count(void);
 
 CH_FN const char *ch_family_name(ch_family family);
 
-// The bits of the CPU that this runs on. Pure: asks the CPU (and the kernel, on aarch64) every
-// time.
+// The bits of the CPU that this runs on. Pure: asks the CPU (and the kernel, on aarch64, and for
+// tiles) every time.
 CH_FN uint32_t ch_cpu_detect(void);
 
-// The bits that a level leaves: "c", "openblas", "avx2", "avxvnni", "avx512", "neon", "dotprod",
-// "i8mm", each with all below it. False when there is no such level.
-CH_FN bool ch_cpu_level(const char *name, uint32_t *mask);
+// What of this CPU is used at a level: "c", "openblas", "avx2", "avxvnni", "avx512", "amx", "neon",
+// "dotprod", "i8mm", each with all below it. NULL: all but AMX, which gives other bits, and changes
+// the process when it is asked for. That is done here, where the level is "amx". False when there
+// is no such level.
+CH_FN bool ch_cpu_choose(const char *level, uint32_t *bits);
 
 // The fastest kernel of a family and variant whose needs are within `cpu`: the last such row of the
 // list. Every family and variant has a C reference, so there always is one. Returns its row number.
@@ -496,9 +540,15 @@ CH_FN int32_t ch_kernel_find(ch_family family, int32_t variant, uint32_t cpu);
 // fewer.
 CH_FN int32_t ch_matvec_columns(uint32_t cpu);
 
+// Columns up to which gemm takes less time than bgemm, which converts weights for as long as it
+// multiplies that many: docs/SPEED.md.
+#define CH_GEMM_COLUMNS_QUANTIZED 64
+#define CH_GEMM_COLUMNS_FLOAT     16
+
 // Declarations of all kernels, from the list.
 #define CH_DECLARE_MATVEC                          ch_mm_fn
 #define CH_DECLARE_GEMM                            ch_mm_fn
+#define CH_DECLARE_BGEMM                           ch_mm_fn
 #define CH_DECLARE_QUANTIZE                        ch_quantize_fn
 #define CH_DECLARE_DEQUANTIZE                      ch_dequantize_fn
 #define CH_DECLARE_RMSNORM                         ch_rmsnorm_fn

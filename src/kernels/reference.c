@@ -154,14 +154,16 @@ static void ref_read_q6_k(const uint8_t *row, int32_t b, ref_block *out) {
 
 // ---- dequantize
 
+static float ref_weight(const ref_block *block, int i) {
+    float q = (float)block->q[i], scale = block->scale[i / 16];
+    return block->has_offset ? fmaf(scale, q, block->offset[i / 16]) : scale * q;
+}
+
 static void ref_dequantize(ref_read_fn *read, const uint8_t *row, float *y, int32_t k) {
     ref_block block;
     for (int32_t b = 0; b < k / 32; b++) {
         read(row, b, &block);
-        for (int i = 0; i < 32; i++) {
-            float q = (float)block.q[i], scale = block.scale[i / 16];
-            y[32 * b + i] = block.has_offset ? fmaf(scale, q, block.offset[i / 16]) : scale * q;
-        }
+        for (int i = 0; i < 32; i++) y[32 * b + i] = ref_weight(&block, i);
     }
 }
 
@@ -263,12 +265,87 @@ static void ref_mm_f32(ref_load_fn *load, const ch_mm_args *a, int32_t row0, int
     }
 }
 
+// ---- bgemm
+
+// Weights 32 s to 32 s + 31 of a row, 0 past k.
+typedef void ref_step_fn(const uint8_t *row, int32_t s, int32_t k, float *w);
+
+static void ref_step_q8(ref_read_fn *read, const uint8_t *row, int32_t s, float *w) {
+    ref_block block;
+    read(row, s, &block);
+    for (int i = 0; i < 32; i++) w[i] = ref_weight(&block, i);
+}
+
+static void ref_step_f32(ref_load_fn *load, const uint8_t *row, int32_t s, int32_t k, float *w) {
+    for (int32_t i = 0; i < 32; i++)
+        w[i] = 32 * s + i < k ? load(row, (size_t)s * 32 + (size_t)i) : 0.0f;
+}
+
+// 0 where x is subnormal.
+static float ref_flush(float x) {
+    return fabsf(x) < 1.17549435e-38f ? copysignf(0.0f, x) : x;
+}
+
+enum { REF_ROWS = 16 }; // that share a record's numbers as floats
+
+// The bfloat16 dots of rows r.. and the columns of a record, c.. of all.
+static void ref_bgemm_tile(ref_step_fn *step, const ch_mm_args *a, int32_t r, int32_t rows,
+                           int32_t c, int32_t columns) {
+    float acc[REF_ROWS][CH_BGROUP] = {{0}}, w[32], x[CH_BGROUP][32];
+    const uint8_t *record = a->x + (size_t)(c / CH_BGROUP) * a->x_stride;
+    for (int32_t s = 0; s < ch_ceil_div(a->k, 32); s++, record += 64 * CH_BGROUP) {
+        for (int i = 0; i < 32; i++)
+            for (int j = 0; j < columns; j++)
+                x[j][i] = ch_f32_from_bf16(
+                    ch_load_u16(record + 2 * ((i / 2 * CH_BGROUP + j) * 2 + i % 2)));
+        for (int32_t i = 0; i < rows; i++) {
+            step(a->w + (size_t)(r + i) * a->w_stride, s, a->k, w);
+            for (int e = 0; e < 32; e++) w[e] = ch_f32_from_bf16(ch_bf16_from_f32(w[e]));
+            for (int j = 0; j < columns; j++) {
+                float even = 0, odd = 0;
+                for (int e = 0; e < 32; e += 2) {
+                    even = ref_flush(fmaf(w[e], x[j][e], even));
+                    odd = ref_flush(fmaf(w[e + 1], x[j][e + 1], odd));
+                }
+                acc[i][j] = ref_flush(acc[i][j] + ref_flush(even + odd));
+            }
+        }
+    }
+    for (int32_t i = 0; i < rows; i++)
+        for (int32_t j = 0; j < columns; j++) ref_epilogue(a, r + i, c + j, acc[i][j]);
+}
+
+static void ref_bgemm(ref_step_fn *step, const ch_mm_args *a, int32_t row0, int32_t row1) {
+    for (int32_t c = 0; c < a->n; c += CH_BGROUP)
+        for (int32_t r = row0; r < row1; r += REF_ROWS)
+            ref_bgemm_tile(step, a, r, CH_MIN(REF_ROWS, row1 - r), c, CH_MIN(CH_BGROUP, a->n - c));
+}
+
+CH_FN void ch_round_bf16__c(const float *x, size_t x_stride, int32_t cols, int32_t k, int32_t group,
+                            uint8_t *record, int32_t block0, int32_t block1) {
+    uint16_t *to = (uint16_t *)(void *)record + (size_t)block0 * 32 * (size_t)group;
+    for (int32_t i = 32 * block0; i < 32 * block1; i += 2)
+        for (int32_t c = 0; c < group; c++)
+            for (int32_t j = 0; j < 2; j++) {
+                bool real = i + j < k && c < cols;
+                size_t at = (size_t)c * x_stride + (size_t)(i + j - 32 * block0);
+                *to++ = real ? ch_bf16_from_f32(x[at]) : 0;
+            }
+}
+
 #define REF_QUANT(type)                                                                            \
     CH_FN void ch_matvec_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {            \
         ref_mm_q8(ref_read_##type, a, row0, row1, 1);                                              \
     }                                                                                              \
     CH_FN void ch_gemm_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {              \
         ref_mm_q8(ref_read_##type, a, row0, row1, CH_GROUP);                                       \
+    }                                                                                              \
+    static void ref_step_##type(const uint8_t *row, int32_t s, int32_t k, float *w) {              \
+        (void)k;                                                                                   \
+        ref_step_q8(ref_read_##type, row, s, w);                                                   \
+    }                                                                                              \
+    CH_FN void ch_bgemm_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {             \
+        ref_bgemm(ref_step_##type, a, row0, row1);                                                 \
     }                                                                                              \
     CH_FN void ch_dequantize_##type##__c(const uint8_t *row, float *y, int32_t k) {                \
         ref_dequantize(ref_read_##type, row, y, k);                                                \
@@ -296,6 +373,17 @@ REF_FLOAT(f32)
 REF_FLOAT(f16)
 REF_FLOAT(bf16)
 #undef REF_FLOAT
+
+#define REF_ROUNDED(type)                                                                          \
+    static void ref_step_##type(const uint8_t *row, int32_t s, int32_t k, float *w) {              \
+        ref_step_f32(ref_load_##type, row, s, k, w);                                               \
+    }                                                                                              \
+    CH_FN void ch_bgemm_##type##__c(const ch_mm_args *a, int32_t row0, int32_t row1) {             \
+        ref_bgemm(ref_step_##type, a, row0, row1);                                                 \
+    }
+REF_ROUNDED(f16)
+REF_ROUNDED(bf16)
+#undef REF_ROUNDED
 
 // ---- quantize
 

@@ -18,6 +18,7 @@ typedef struct graph_builder {
     bool wanted_only;                                      // the ops from here on
     int32_t first[CH_BUFFER_COUNT], last[CH_BUFFER_COUNT]; // phases; first > last: unused
     int32_t matmul_k;
+    bool quantized;
 } graph_builder;
 
 static uint64_t graph_buffer(graph_builder *g, ch_buffer buffer) {
@@ -34,16 +35,16 @@ static ch_op *graph_op(graph_builder *g, ch_op *spare, ch_op_kind kind) {
     op->kind = (uint8_t)kind;
     op->block = g->block;
     op->wanted_only = g->wanted_only;
-    op->kernel = op->kernel2 = op->quantize = -1;
+    op->kernel = op->kernel2 = op->kernel3 = op->quantize = op->round = -1;
     op->place = CH_PLACE_COUNT;
     op->type = CH_TYPE_COUNT;
-    op->weight = op->bias = op->in = op->in2 = op->in3 = op->out = op->out_q8 = op->add =
+    op->weight = op->bias = op->in = op->in2 = op->in3 = op->out = op->out_records = op->add =
         CH_NOWHERE;
     return op;
 }
 
-static int32_t graph_kernel(const graph_builder *g, ch_family family, int32_t variant) {
-    return ch_kernel_find(family, variant, g->config->cpu);
+static int16_t graph_kernel(const graph_builder *g, ch_family family, int32_t variant) {
+    return (int16_t)ch_kernel_find(family, variant, g->config->cpu);
 }
 
 static const ch_gguf_tensor *graph_weight(const graph_builder *g, ch_place place) {
@@ -55,10 +56,28 @@ static bool graph_wants_q8(const graph_builder *g, ch_place place) {
            ch_type_get(graph_weight(g, place)->type)->activation == CH_ACTIVATION_Q8;
 }
 
-// f32 rows in `rows`, or quantized ones in `q8`, as the weight's type wants. The op that made them
-// is `own`, or not: see ch_op.
+// The kernel that takes rounded records for many columns; -1: there is none.
+static int16_t graph_bgemm(const graph_builder *g, ch_place place) {
+    if (g->config->gpu || !(g->config->cpu & CH_CPU_AMX)) return -1;
+    return graph_kernel(g, CH_FAMILY_BGEMM, graph_weight(g, place)->type);
+}
+
+static bool graph_wants_records(const graph_builder *g, ch_place place) {
+    return graph_wants_q8(g, place) || graph_bgemm(g, place) >= 0;
+}
+
+// What an op writes for the matmul of a place, beside floats.
+static void graph_records(graph_builder *g, ch_op *op, ch_place place, ch_buffer records) {
+    if (!graph_wants_records(g, place)) return;
+    op->out_records = graph_buffer(g, records);
+    if (graph_wants_q8(g, place)) op->quantize = graph_kernel(g, CH_FAMILY_QUANTIZE, CH_RECORD_Q8);
+    if (graph_bgemm(g, place) >= 0) op->round = graph_kernel(g, CH_FAMILY_QUANTIZE, CH_RECORD_BF16);
+}
+
+// f32 rows in `rows`, or quantized ones in `records`, as the weight's type wants, or rounded ones
+// there. The op that made them is `own`, or not: see ch_op.
 static void graph_matmul(graph_builder *g, ch_place place, int32_t bias, ch_buffer rows,
-                         ch_buffer q8, bool own, uint64_t out, uint64_t add, bool barrier) {
+                         ch_buffer records, bool own, uint64_t out, uint64_t add, bool barrier) {
     ch_op spare, *op = graph_op(g, &spare, CH_OP_MATMUL);
     const ch_gguf_tensor *w = graph_weight(g, place),
                          *b = bias < 0 ? NULL : graph_weight(g, (ch_place)bias);
@@ -71,21 +90,27 @@ static void graph_matmul(graph_builder *g, ch_place place, int32_t bias, ch_buff
     op->weight = w->offset;
     op->weight_stride = ch_row_bytes(w->type, op->k);
     if (b) op->bias = b->offset;
-    op->in = graph_buffer(g, graph_wants_q8(g, place) ? q8 : rows);
+    op->kernel3 = graph_bgemm(g, place);
+    op->in = graph_buffer(g, graph_wants_q8(g, place) ? records : rows);
+    if (op->kernel3 >= 0) op->in2 = graph_buffer(g, records);
     op->in_own = own && !g->config->gpu;
     op->later = (place == CH_PLACE_FFN_GATE || place == CH_PLACE_FFN_UP) && !g->config->gpu;
     op->out = out;
     op->add = add;
     op->barrier = barrier;
     g->matmul_k = CH_MAX(g->matmul_k, op->k);
+    g->quantized = g->quantized || graph_wants_q8(g, place);
 }
 
 // A norm, and the places of the matmuls that take its rows.
 static void graph_norm(graph_builder *g, ch_place place, const ch_place *readers, int32_t count,
-                       ch_buffer out, ch_buffer out_q8) {
+                       ch_buffer out, ch_buffer records) {
     ch_op spare, *op = graph_op(g, &spare, CH_OP_NORM);
-    bool q8 = false, floats = false;
-    for (int32_t i = 0; i < count; i++) *(graph_wants_q8(g, readers[i]) ? &q8 : &floats) = true;
+    bool floats = false;
+    for (int32_t i = 0; i < count; i++) {
+        floats = floats || !graph_wants_q8(g, readers[i]);
+        graph_records(g, op, readers[i], records);
+    }
     op->place = (uint8_t)place;
     op->type = CH_TYPE_F32;
     op->weight = graph_weight(g, place)->offset;
@@ -93,10 +118,6 @@ static void graph_norm(graph_builder *g, ch_place place, const ch_place *readers
     op->k = g->weights->hp.embedding;
     op->in = graph_buffer(g, CH_BUFFER_X);
     if (floats) op->out = graph_buffer(g, out);
-    if (q8) {
-        op->out_q8 = graph_buffer(g, out_q8);
-        op->quantize = graph_kernel(g, CH_FAMILY_QUANTIZE, 0);
-    }
     op->barrier = true;
     op->own = !g->config->gpu;
 }
@@ -124,15 +145,15 @@ static void graph_attention(graph_builder *g) {
     g->phase = GRAPH_ATTN_NORM;
     static const ch_place readers[] = {CH_PLACE_ATTN_Q, CH_PLACE_ATTN_K, CH_PLACE_ATTN_V};
     graph_norm(g, CH_PLACE_ATTN_NORM, readers, CH_COUNT(readers), CH_BUFFER_NORM,
-               CH_BUFFER_NORM_Q8);
+               CH_BUFFER_NORM_RECORDS);
 
     g->phase = GRAPH_QKV;
-    graph_matmul(g, CH_PLACE_ATTN_Q, CH_PLACE_ATTN_Q_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8, true,
-                 graph_buffer(g, CH_BUFFER_Q), CH_NOWHERE, false);
-    graph_matmul(g, CH_PLACE_ATTN_K, CH_PLACE_ATTN_K_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8, true,
-                 graph_buffer(g, CH_BUFFER_K), CH_NOWHERE, false);
-    graph_matmul(g, CH_PLACE_ATTN_V, CH_PLACE_ATTN_V_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_Q8, true,
-                 graph_buffer(g, CH_BUFFER_V), CH_NOWHERE, true);
+    graph_matmul(g, CH_PLACE_ATTN_Q, CH_PLACE_ATTN_Q_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_RECORDS,
+                 true, graph_buffer(g, CH_BUFFER_Q), CH_NOWHERE, false);
+    graph_matmul(g, CH_PLACE_ATTN_K, CH_PLACE_ATTN_K_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_RECORDS,
+                 true, graph_buffer(g, CH_BUFFER_K), CH_NOWHERE, false);
+    graph_matmul(g, CH_PLACE_ATTN_V, CH_PLACE_ATTN_V_BIAS, CH_BUFFER_NORM, CH_BUFFER_NORM_RECORDS,
+                 true, graph_buffer(g, CH_BUFFER_V), CH_NOWHERE, true);
 
     g->phase = GRAPH_ROPE;
     op = graph_op(g, &spare, CH_OP_ROPE);
@@ -157,13 +178,11 @@ static void graph_attention(graph_builder *g) {
     op->k = hp->heads * hp->value_dim;
     op->barrier = true;
 
-    bool q8 = graph_wants_q8(g, CH_PLACE_ATTN_OUTPUT);
-    if (q8) {
+    if (graph_wants_records(g, CH_PLACE_ATTN_OUTPUT)) {
         g->phase = GRAPH_ATTN_QUANTIZE;
         op = graph_op(g, &spare, CH_OP_QUANTIZE);
-        op->quantize = graph_kernel(g, CH_FAMILY_QUANTIZE, 0);
+        graph_records(g, op, CH_PLACE_ATTN_OUTPUT, CH_BUFFER_ATTN_RECORDS);
         op->in = graph_buffer(g, CH_BUFFER_ATTN);
-        op->out_q8 = graph_buffer(g, CH_BUFFER_ATTN_Q8);
         op->k = hp->heads * hp->value_dim;
         op->barrier = true;
         op->own = true;
@@ -172,21 +191,22 @@ static void graph_attention(graph_builder *g) {
     g->phase = GRAPH_ATTN_OUTPUT;
     uint64_t x = graph_buffer(g, CH_BUFFER_X);
     graph_matmul(g, CH_PLACE_ATTN_OUTPUT, CH_PLACE_ATTN_OUTPUT_BIAS, CH_BUFFER_ATTN,
-                 CH_BUFFER_ATTN_Q8, q8, x, x, true);
+                 CH_BUFFER_ATTN_RECORDS, graph_wants_q8(g, CH_PLACE_ATTN_OUTPUT), x, x, true);
 }
 
 static void graph_feed_forward(graph_builder *g) {
     g->phase = GRAPH_FFN_NORM;
     static const ch_place readers[] = {CH_PLACE_FFN_GATE, CH_PLACE_FFN_UP};
     graph_norm(g, CH_PLACE_FFN_NORM, readers, CH_COUNT(readers), CH_BUFFER_FFN_NORM,
-               CH_BUFFER_FFN_NORM_Q8);
+               CH_BUFFER_FFN_NORM_RECORDS);
 
     // One phase, since these three may be done in tiles.
     g->phase = GRAPH_GLU;
     graph_matmul(g, CH_PLACE_FFN_GATE, CH_PLACE_FFN_GATE_BIAS, CH_BUFFER_FFN_NORM,
-                 CH_BUFFER_FFN_NORM_Q8, true, graph_buffer(g, CH_BUFFER_GATE), CH_NOWHERE, false);
+                 CH_BUFFER_FFN_NORM_RECORDS, true, graph_buffer(g, CH_BUFFER_GATE), CH_NOWHERE,
+                 false);
     graph_matmul(g, CH_PLACE_FFN_UP, CH_PLACE_FFN_UP_BIAS, CH_BUFFER_FFN_NORM,
-                 CH_BUFFER_FFN_NORM_Q8, true, graph_buffer(g, CH_BUFFER_UP), CH_NOWHERE, true);
+                 CH_BUFFER_FFN_NORM_RECORDS, true, graph_buffer(g, CH_BUFFER_UP), CH_NOWHERE, true);
     ch_op spare, *op = graph_op(g, &spare, CH_OP_GLU);
     op->kernel = graph_kernel(g, CH_FAMILY_GLU, 0);
     op->in = graph_buffer(g, CH_BUFFER_GATE);
@@ -194,15 +214,12 @@ static void graph_feed_forward(graph_builder *g) {
     op->out = graph_buffer(g, CH_BUFFER_GATE);
     op->k = g->weights->hp.feed_forward;
     op->barrier = true;
-    if (graph_wants_q8(g, CH_PLACE_FFN_DOWN)) {
-        op->out_q8 = graph_buffer(g, CH_BUFFER_GLU_Q8);
-        op->quantize = graph_kernel(g, CH_FAMILY_QUANTIZE, 0);
-    }
+    graph_records(g, op, CH_PLACE_FFN_DOWN, CH_BUFFER_GLU_RECORDS);
 
     g->phase = GRAPH_DOWN;
     uint64_t x = graph_buffer(g, CH_BUFFER_X);
-    graph_matmul(g, CH_PLACE_FFN_DOWN, CH_PLACE_FFN_DOWN_BIAS, CH_BUFFER_GATE, CH_BUFFER_GLU_Q8,
-                 false, x, x, true);
+    graph_matmul(g, CH_PLACE_FFN_DOWN, CH_PLACE_FFN_DOWN_BIAS, CH_BUFFER_GATE,
+                 CH_BUFFER_GLU_RECORDS, false, x, x, true);
 }
 
 static void graph_walk(graph_builder *g) {
@@ -234,29 +251,40 @@ static void graph_walk(graph_builder *g) {
     g->block = -1;
     g->phase = GRAPH_OUTPUT_NORM;
     static const ch_place reader = CH_PLACE_OUTPUT;
-    graph_norm(g, CH_PLACE_OUTPUT_NORM, &reader, 1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_Q8);
+    graph_norm(g, CH_PLACE_OUTPUT_NORM, &reader, 1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_RECORDS);
     g->phase = GRAPH_OUTPUT;
-    graph_matmul(g, CH_PLACE_OUTPUT, -1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_Q8, true,
+    graph_matmul(g, CH_PLACE_OUTPUT, -1, CH_BUFFER_OUT_NORM, CH_BUFFER_OUT_NORM_RECORDS, true,
                  g->config->logits, CH_NOWHERE, true);
 }
 
 // ---- placing activations
+
+// Columns of the largest group that records may stand in.
+static size_t graph_group(const ch_graph_config *config) {
+    return config->cpu & CH_CPU_AMX ? CH_BGROUP : CH_GROUP;
+}
+
+// Bytes of a row of k in records.
+static uint64_t graph_record_bytes(const graph_builder *g, int32_t k) {
+    size_t rounded = g->config->cpu & CH_CPU_AMX ? ch_b16_bytes(k) / CH_BGROUP : 0;
+    return CH_MAX(ch_q8_bytes(k, 1), rounded);
+}
 
 // Bytes of a buffer. Rows of floats and records both stand for the batch in whole groups, since the
 // number of tokens decides only at run time whether rows stand alone or in groups.
 static uint64_t graph_buffer_bytes(const graph_builder *g, ch_buffer buffer, int32_t batch_rows) {
     const ch_hparams *hp = &g->weights->hp;
     uint64_t rows = (uint64_t)batch_rows,
-             wanted = ch_round_up((size_t)g->config->logits_rows, CH_GROUP);
+             wanted = ch_round_up((size_t)g->config->logits_rows, graph_group(g->config));
     int32_t e = hp->embedding, f = hp->feed_forward, o = hp->heads * hp->value_dim;
     switch (buffer) {
     case CH_BUFFER_X:
     case CH_BUFFER_NORM:
     case CH_BUFFER_FFN_NORM:
         return rows * (uint64_t)e * 4;
-    case CH_BUFFER_NORM_Q8:
-    case CH_BUFFER_FFN_NORM_Q8:
-        return rows * ch_q8_bytes(e, 1);
+    case CH_BUFFER_NORM_RECORDS:
+    case CH_BUFFER_FFN_NORM_RECORDS:
+        return rows * graph_record_bytes(g, e);
     case CH_BUFFER_Q:
         return rows * (uint64_t)(hp->heads * hp->key_dim) * 4;
     case CH_BUFFER_K:
@@ -265,19 +293,19 @@ static uint64_t graph_buffer_bytes(const graph_builder *g, ch_buffer buffer, int
         return rows * (uint64_t)(hp->kv_heads * hp->value_dim) * 4;
     case CH_BUFFER_ATTN:
         return rows * (uint64_t)o * 4;
-    case CH_BUFFER_ATTN_Q8:
-        return rows * ch_q8_bytes(o, 1);
+    case CH_BUFFER_ATTN_RECORDS:
+        return rows * graph_record_bytes(g, o);
     case CH_BUFFER_GATE: // of many tokens, the result: the other is in tiles
     case CH_BUFFER_UP:
         if (!g->config->gpu && (buffer == CH_BUFFER_UP || graph_wants_q8(g, CH_PLACE_FFN_DOWN)))
             rows = CH_MATVEC_COLUMNS;
         return rows * (uint64_t)f * 4;
-    case CH_BUFFER_GLU_Q8:
-        return rows * ch_q8_bytes(f, 1);
+    case CH_BUFFER_GLU_RECORDS:
+        return rows * graph_record_bytes(g, f);
     case CH_BUFFER_OUT_NORM:
         return wanted * (uint64_t)e * 4;
-    case CH_BUFFER_OUT_NORM_Q8:
-        return wanted * ch_q8_bytes(e, 1);
+    case CH_BUFFER_OUT_NORM_RECORDS:
+        return wanted * graph_record_bytes(g, e);
     case CH_BUFFER_COUNT:
         break;
     }
@@ -329,8 +357,9 @@ CH_FN void ch_graph_measure(const ch_weights *weights, const ch_graph_config *co
     graph_walk(&g);
     memset(size, 0, sizeof *size);
     size->op_count = g.op_count;
-    size->batch_rows = (int32_t)ch_round_up((size_t)config->batch, CH_GROUP);
+    size->batch_rows = (int32_t)ch_round_up((size_t)config->batch, graph_group(config));
     size->matmul_k = g.matmul_k;
+    size->quantized = g.quantized;
     graph_place(&g, size);
 }
 
@@ -372,7 +401,7 @@ static void graph_count(const ch_weights *weights, const ch_op *op, ch_kv_type k
         info->bytes = op->weight_stride + k * 4, info->flops = k;
         break;
     case CH_OP_NORM:
-        info->bytes = k * 12 + (op->out_q8 == CH_NOWHERE ? 0 : q8), info->flops = k * 4;
+        info->bytes = k * 12 + (op->quantize < 0 ? 0 : q8), info->flops = k * 4;
         break;
     case CH_OP_MATMUL:
         info->weight_bytes = rows * op->weight_stride;
@@ -399,7 +428,7 @@ static void graph_count(const ch_weights *weights, const ch_op *op, ch_kv_type k
         info->bytes = k * 4 + q8, info->flops = k * 2;
         break;
     case CH_OP_GLU:
-        info->bytes = k * 12 + (op->out_q8 == CH_NOWHERE ? 0 : q8), info->flops = k * 12;
+        info->bytes = k * 12 + (op->quantize < 0 ? 0 : q8), info->flops = k * 12;
         break;
     case CH_OP_KIND_COUNT:
         break;
@@ -412,7 +441,12 @@ CH_FN void ch_op_describe(const ch_weights *weights, const ch_op *op, ch_kv_type
     memset(info, 0, sizeof *info);
     info->kind = ch_op_kind_name((ch_op_kind)op->kind);
     info->kernel = op->kernel >= 0 ? ch_kernel_at(op->kernel)->name : "";
-    if (op->kind == CH_OP_QUANTIZE) info->kernel = ch_kernel_at(op->quantize)->name;
+    info->prompt_kernel = info->kernel;
+    if (op->kind == CH_OP_MATMUL)
+        info->prompt_kernel = ch_kernel_at(op->kernel3 >= 0 ? op->kernel3 : op->kernel2)->name;
+    if (op->kind == CH_OP_QUANTIZE)
+        info->kernel = info->prompt_kernel =
+            ch_kernel_at(op->quantize >= 0 ? op->quantize : op->round)->name;
     bool later = op->later && op->kind == CH_OP_ROPE; // the others are for many tokens
     info->barrier = op->barrier && !op->own && !later;
     info->logits_only = op->wanted_only;

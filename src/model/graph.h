@@ -29,7 +29,9 @@ typedef enum ch_op_kind {
 // Gate, up and what becomes of them are tiles for many tokens: so many elements, of whole gemm
 // panels and whole blocks of 32, for so many tokens at most. They stay in a lane's scratch.
 enum { CH_GLU_ROWS = 2 * CH_GEMM_ROWS, CH_GLU_COLUMNS = 512 };
-CH_STATIC_ASSERT(CH_GLU_ROWS % 32 == 0 && CH_GLU_COLUMNS % CH_GROUP == 0, "tiles cut no block");
+CH_STATIC_ASSERT(CH_GLU_ROWS % 32 == 0 && CH_GLU_COLUMNS % CH_GROUP == 0 &&
+                     CH_GLU_COLUMNS % CH_BGROUP == 0,
+                 "tiles cut no block");
 
 typedef struct ch_op {
     uint8_t kind;     // ch_op_kind
@@ -43,38 +45,41 @@ typedef struct ch_op {
     bool own;         // for one row, no barrier: every lane does it for itself, in its scratch
     bool in_own;      // for one row, `in` is there
     int32_t block;    // of the model, -1 outside
-    int32_t kernel;   // in the kernel list
-    int32_t kernel2;  // matmul: gemm, for more columns than kernel is for; rope: kv_store
-    int32_t quantize; // norm, glu: the quantizing kernel
+    int16_t kernel;   // in the kernel list
+    int16_t kernel2;  // matmul: gemm, for more columns than kernel is for; rope: kv_store
+    int16_t kernel3;  // matmul: bgemm, for more than kernel2 is for; -1: none
+    int16_t quantize; // norm, quantize, glu: the quantizing kernel; -1: nobody wants that
+    int16_t round;    // the one that rounds for bgemm; -1: none
     int32_t rows, k;  // matmul: of the matrix. Else: k elements a row
     uint64_t weight;  // in the file
     uint64_t weight_stride; // bytes from row to row
     uint64_t bias;          // in the file
-    uint64_t in, in2, in3; // in the arena: f32 rows, or q8 records for a matmul of a quantized type
-    uint64_t out;          // in the arena: f32 rows; of a norm CH_NOWHERE if nobody wants those
-    uint64_t out_q8;       // in the arena: q8 records
-    uint64_t add;          // in the arena: added to the result
+    uint64_t in, in2, in3;  // in the arena: f32 rows, or q8 records for a matmul of a quantized
+                            // type; of a matmul, in2: rounded records for bgemm
+    uint64_t out;           // in the arena: f32 rows; of a norm CH_NOWHERE if nobody wants those
+    uint64_t out_records;   // in the arena: q8 records, or rounded ones
+    uint64_t add;           // in the arena: added to the result
 } ch_op;
 
 CH_STATIC_ASSERT(sizeof(ch_op) == 104, "ops are saved and shared as they are");
 
-// All activations, by what they hold. Rows are [batch] tokens, padded to a whole gemm group.
+// All activations, by what they hold. Rows are [batch] tokens, padded to a whole group of records.
 typedef enum ch_buffer {
     CH_BUFFER_X,    // residual stream
     CH_BUFFER_NORM, // normed rows
-    CH_BUFFER_NORM_Q8,
+    CH_BUFFER_NORM_RECORDS,
     CH_BUFFER_Q,
     CH_BUFFER_K,
     CH_BUFFER_V,
     CH_BUFFER_ATTN, // attention's output
-    CH_BUFFER_ATTN_Q8,
+    CH_BUFFER_ATTN_RECORDS,
     CH_BUFFER_FFN_NORM,
-    CH_BUFFER_FFN_NORM_Q8,
+    CH_BUFFER_FFN_NORM_RECORDS,
     CH_BUFFER_GATE,
     CH_BUFFER_UP,
-    CH_BUFFER_GLU_Q8,
+    CH_BUFFER_GLU_RECORDS,
     CH_BUFFER_OUT_NORM,
-    CH_BUFFER_OUT_NORM_Q8,
+    CH_BUFFER_OUT_NORM_RECORDS,
     CH_BUFFER_COUNT
 } ch_buffer;
 
@@ -89,11 +94,12 @@ typedef struct ch_graph_config {
     uint64_t activations, rope_table, logits; // regions
 } ch_graph_config;
 
-// Sizes that follow from the weights and the config. batch_rows: the batch in whole gemm groups.
+// Sizes that follow from the weights and the config. batch_rows: the batch in whole groups.
 typedef struct ch_graph_size {
     int32_t op_count;
     int32_t batch_rows;
     int32_t matmul_k; // longest row of a matmul
+    bool quantized;   // a matmul takes quantized rows
     uint64_t activation_bytes;
     uint64_t buffer[CH_BUFFER_COUNT]; // offset in the activations, CH_NOWHERE: not needed
 } ch_graph_size;

@@ -81,16 +81,13 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     plan->graph.gpu = desc->device != CHORD_DEVICE_CPU;
     t->device = plan->graph.gpu ? CHORD_DEVICE_GPU : CHORD_DEVICE_CPU;
     plan->graph.kv = plan->kv;
-    plan->graph.cpu = ch_cpu_detect();
-    uint32_t mask = 0;
-    if (desc->cpu && !ch_cpu_level(desc->cpu, &mask)) {
+    if (!ch_cpu_choose(desc->cpu, &plan->graph.cpu)) {
         char shown[32];
         return ch_fail(
             error, CHORD_ERROR_ARGUMENT,
-            "cpu is \"%s\", wanted c, avx2, avxvnni, avx512, neon, dotprod, i8mm or openblas",
+            "cpu is \"%s\", wanted c, avx2, avxvnni, avx512, amx, neon, dotprod, i8mm or openblas",
             ch_printable(desc->cpu, strlen(desc->cpu), shown, sizeof shown));
     }
-    if (desc->cpu) plan->graph.cpu &= mask;
     t->lanes = desc->lanes;
     if (plan->graph.gpu) t->lanes = 1; // they have nothing to do
     if (t->lanes == 0) t->lanes = CH_MIN(ch_os_cores(), PLAN_MAX_LANES);
@@ -163,9 +160,11 @@ static bool plan_layout(const ch_weights *weights, const ch_vocab *vocab,
     uint64_t vocabulary = (uint64_t)hp->vocabulary,
              heads = (uint64_t)hp->blocks * (uint64_t)hp->kv_heads;
     plan->q8_columns = ch_matvec_columns(plan->graph.cpu);
+    plan->gemm_columns = plan->size.quantized ? CH_GEMM_COLUMNS_QUANTIZED : CH_GEMM_COLUMNS_FLOAT;
     plan->glu_columns =
         t->batch > CH_MATVEC_COLUMNS ? CH_MIN(plan->size.batch_rows, CH_GLU_COLUMNS) : 0;
     plan->glu_tile = ch_round_up(ch_gemm_scratch_bytes(plan->size.matmul_k), CH_ALIGN);
+    if (plan->graph.cpu & CH_CPU_AMX) plan->glu_tile = CH_MAX(plan->glu_tile, CH_BGEMM_SCRATCH);
     uint64_t tiles = (uint64_t)(2 * CH_GLU_ROWS * plan->glu_columns) * sizeof(float);
     plan->scratch_bytes =
         CH_MAX(plan->glu_tile + tiles,

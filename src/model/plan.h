@@ -72,6 +72,7 @@ typedef struct ch_plan {
     int32_t draft;                   // tokens guessed ahead at most
     int32_t capacity;                // positions of the KV cache: the context in whole chunks
     int32_t q8_columns;              // that matvec is for, of quantized types; gemm is for more
+    int32_t gemm_columns;            // that gemm is for, where bgemm is for more
     uint64_t scratch_bytes;          // per lane
     uint64_t glu_tile;               // offset in it of the tiles of gate and of up
     int32_t glu_columns;             // of each; 0: there are none
