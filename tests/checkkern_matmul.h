@@ -448,14 +448,8 @@ static void ck_quantize_where(const void *arg, int out, int64_t i, char *text, s
     }
 }
 
-static void ck_quantize_one(ck_group *g, ck_quantize_case *c) {
-    ck_case k;
-    memset(&k, 0, sizeof k);
-    size_t bytes = ch_q8_bytes(c->k, c->group), n = (size_t)ch_q8_padded(c->k) * (size_t)c->group;
-    uint8_t *p = ck_at_end(CK_Y, bytes + CK_RED_ZONE);
-    memset(p, CK_RED_BYTE, bytes + CK_RED_ZONE);
-    c->record = p + CK_RED_ZONE;
-    size_t floats = 32 * (size_t)(c->block1 - c->block0);
+// Columns of so many floats before the guard page.
+static void ck_quantize_place_x(ck_quantize_case *c, size_t floats) {
     c->x_stride = floats + (ck_one_in(2) ? 0 : (size_t)ck_below(9));
     size_t x_bytes = 4 * ((size_t)(c->cols - 1) * c->x_stride + floats);
     float *x = (float *)(void *)ck_at_end(CK_X, x_bytes);
@@ -463,6 +457,16 @@ static void ck_quantize_one(ck_group *g, ck_quantize_case *c) {
     for (int32_t col = 0; col < c->cols; col++)
         ck_fill_floats(x + (size_t)col * c->x_stride, floats, c->floats);
     c->x = x;
+}
+
+static void ck_quantize_one(ck_group *g, ck_quantize_case *c) {
+    ck_case k;
+    memset(&k, 0, sizeof k);
+    size_t bytes = ch_q8_bytes(c->k, c->group), n = (size_t)ch_q8_padded(c->k) * (size_t)c->group;
+    uint8_t *p = ck_at_end(CK_Y, bytes + CK_RED_ZONE);
+    memset(p, CK_RED_BYTE, bytes + CK_RED_ZONE);
+    c->record = p + CK_RED_ZONE;
+    ck_quantize_place_x(c, 32 * (size_t)(c->block1 - c->block0));
     ck_out outs[4] = {{"", p, CK_RED_ZONE, CK_BYTES, CK_RED_ZONE},
                       {"", c->record, n, CK_BYTES, 0},
                       {"", c->record + n, n / 2, CK_F32, 0},
@@ -521,14 +525,7 @@ static void ck_round_one(ck_group *g, ck_quantize_case *c) {
     size_t bytes = ch_b16_bytes(c->k);
     c->record = ck_at_end(CK_Y, bytes + CK_RED_ZONE) + CK_RED_ZONE;
     memset(c->record - CK_RED_ZONE, CK_RED_BYTE, bytes + CK_RED_ZONE);
-    size_t floats = (size_t)(CH_MIN(32 * c->block1, c->k) - 32 * c->block0);
-    c->x_stride = floats + (ck_one_in(2) ? 0 : (size_t)ck_below(9));
-    size_t x_bytes = 4 * ((size_t)(c->cols - 1) * c->x_stride + floats);
-    float *x = (float *)(void *)ck_at_end(CK_X, x_bytes);
-    memset(x, 0xff, x_bytes);
-    for (int32_t col = 0; col < c->cols; col++)
-        ck_fill_floats(x + (size_t)col * c->x_stride, floats, c->floats);
-    c->x = x;
+    ck_quantize_place_x(c, (size_t)(CH_MIN(32 * c->block1, c->k) - 32 * c->block0));
     ck_out outs[2] = {{"", c->record - CK_RED_ZONE, CK_RED_ZONE, CK_BYTES, CK_RED_ZONE},
                       {"", c->record, bytes, CK_BYTES, 0}};
     memcpy(k.out, outs, sizeof outs);

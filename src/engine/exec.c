@@ -193,16 +193,20 @@ static float *exec_own_rows(ch_exec *x, int32_t lane, int32_t k) {
     return (float *)(void *)(exec_scratch(x, lane) + ch_q8_bytes(k, 1));
 }
 
+// The kernel that makes the records an op writes; -1: none are wanted of so many rows.
+static int32_t exec_quantizer(const ch_exec *x, const ch_op *op) {
+    return exec_rounds(x, op) ? op->round : op->quantize;
+}
+
 // Quantizes or rounds elements e0..e1 of the rows of record `g`, if anyone wants that; of its first
 // row they begin at `from`.
 static void exec_quantize(ch_exec *x, const ch_op *op, int32_t lane, const float *from,
                           size_t stride, int32_t g, int32_t e0, int32_t e1) {
-    bool rounds = exec_rounds(x, op);
-    int32_t kernel = rounds ? op->round : op->quantize;
+    int32_t kernel = exec_quantizer(x, op);
     if (kernel < 0) return;
     ch_quantize_fn *quantize = (ch_quantize_fn *)ch_kernel_at(kernel)->fn;
     int32_t m = exec_rows(x, op), group = exec_group(x, op);
-    size_t bytes = rounds ? ch_b16_bytes(op->k) : ch_q8_bytes(op->k, group);
+    size_t bytes = exec_rounds(x, op) ? ch_b16_bytes(op->k) : ch_q8_bytes(op->k, group);
     uint8_t *record = x->arena + op->out_records + (size_t)g * bytes;
     quantize(from, stride, CH_MIN(group, m - g * group), op->k, group,
              exec_alone(x, op) ? exec_own_q8(x, lane) : record, e0 / 32, ch_ceil_div(e1, 32));
@@ -341,7 +345,7 @@ static void exec_glu_tiles(ch_exec *x, const ch_op *op, int32_t index, int32_t l
     float *gate = (float *)(void *)(exec_scratch(x, lane) + x->plan->glu_tile);
     float *up = gate + (size_t)CH_GLU_ROWS * (size_t)x->plan->glu_columns;
     int32_t m = exec_rows(x, op), group = exec_group(x, op);
-    bool records = op->quantize >= 0 || exec_rounds(x, op);
+    bool records = exec_quantizer(x, op) >= 0;
     exec_share s = exec_share_open(x, index, lane, ch_ceil_div(op->k, 32), CH_GLU_ROWS / 32);
     for (int32_t u = 0, end = 0; exec_share_next(&s, &u, &end);)
         for (int32_t c = 0; c < m; c += x->plan->glu_columns) {

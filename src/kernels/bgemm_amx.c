@@ -30,21 +30,17 @@ AMX_FN void amx_put(uint8_t *to, __m512 low, __m512 high) {
     _mm512_store_si512((void *)to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
-AMX_FN __m512 amx_floats(__m128i bytes) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
-}
-
 // 32 bytes times a scale for each half.
 AMX_FN void amx_put_scaled(uint8_t *to, __m256i q, __m512 scale0, __m512 scale1) {
-    amx_put(to, _mm512_mul_ps(scale0, amx_floats(_mm256_castsi256_si128(q))),
-            _mm512_mul_ps(scale1, amx_floats(_mm256_extracti128_si256(q, 1))));
+    amx_put(to, _mm512_mul_ps(scale0, x512_from_i8(_mm256_castsi256_si128(q))),
+            _mm512_mul_ps(scale1, x512_from_i8(_mm256_extracti128_si256(q, 1))));
 }
 
 // The same with offsets.
 AMX_FN void amx_put_offset(uint8_t *to, __m256i q, __m512 scale0, __m512 scale1, __m512 offset0,
                            __m512 offset1) {
-    amx_put(to, _mm512_fmadd_ps(scale0, amx_floats(_mm256_castsi256_si128(q)), offset0),
-            _mm512_fmadd_ps(scale1, amx_floats(_mm256_extracti128_si256(q, 1)), offset1));
+    amx_put(to, _mm512_fmadd_ps(scale0, x512_from_i8(_mm256_castsi256_si128(q)), offset0),
+            _mm512_fmadd_ps(scale1, x512_from_i8(_mm256_extracti128_si256(q, 1)), offset1));
 }
 
 AMX_FN __m256i amx_load32(const uint8_t *p) {
@@ -72,11 +68,6 @@ AMX_FN uint32_t amx_load_u32(const uint8_t *p) {
 // Bits of 32 bytes that are set in `mask`, one for each byte.
 AMX_FN uint32_t amx_bits(__m256i v, int32_t mask) {
     return _mm256_test_epi8_mask(v, _mm256_set1_epi8((char)mask));
-}
-
-// Lane i of x in all lanes.
-AMX_FN __m512 amx_lane(__m512 x, int32_t i) {
-    return _mm512_permutexvar_ps(_mm512_set1_epi32(i), x);
 }
 
 typedef void amx_read_fn(const uint8_t *row, int32_t s, int32_t n, int32_t k, uint8_t *to);
@@ -159,14 +150,15 @@ AMX_FN void amx_read_q2_k(const uint8_t *row, int32_t s, int32_t n, int32_t k, u
     const ch_block_q2_k *block = (const ch_block_q2_k *)(const void *)row + s / AMX_STEPS;
     __m128i packed = x512_load16(block->scales), low = _mm_set1_epi8(15);
     __m512 scale = _mm512_mul_ps(x512_set1_f16((const uint8_t *)&block->d),
-                                 amx_floats(_mm_and_si128(packed, low)));
+                                 x512_from_i8(_mm_and_si128(packed, low)));
     __m512 min = _mm512_mul_ps(x512_set1_f16((const uint8_t *)&block->dmin),
-                               amx_floats(_mm_and_si128(_mm_srli_epi16(packed, 4), low)));
+                               x512_from_i8(_mm_and_si128(_mm_srli_epi16(packed, 4), low)));
     min = x512_neg(min);
     CH_UNROLL for (int j = 0; j < 8; j++, to += AMX_STEP) {
         __m256i q = _mm256_srli_epi16(amx_load32(block->qs + j / 4 * 32), 2 * (j % 4));
-        amx_put_offset(to, _mm256_and_si256(q, _mm256_set1_epi8(3)), amx_lane(scale, 2 * j),
-                       amx_lane(scale, 2 * j + 1), amx_lane(min, 2 * j), amx_lane(min, 2 * j + 1));
+        amx_put_offset(to, _mm256_and_si256(q, _mm256_set1_epi8(3)), x512_lane(scale, 2 * j),
+                       x512_lane(scale, 2 * j + 1), x512_lane(min, 2 * j),
+                       x512_lane(min, 2 * j + 1));
     }
 }
 
@@ -182,37 +174,36 @@ AMX_FN void amx_read_q3_k(const uint8_t *row, int32_t s, int32_t n, int32_t k, u
         _mm_setr_epi32((int32_t)(c << 4), (int32_t)(c << 2), (int32_t)c, (int32_t)(c >> 2)),
         _mm_set1_epi8(0x30));
     __m128i times = _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32));
-    __m512 scale = _mm512_mul_ps(x512_set1_f16((const uint8_t *)&block->d), amx_floats(times));
+    __m512 scale = _mm512_mul_ps(x512_set1_f16((const uint8_t *)&block->d), x512_from_i8(times));
     __m256i hmask = amx_load32(block->hmask);
     CH_UNROLL for (int j = 0; j < 8; j++, to += AMX_STEP) {
         __m256i q = _mm256_srli_epi16(amx_load32(block->qs + j / 4 * 32), 2 * (j % 4));
         q = _mm256_sub_epi8(_mm256_and_si256(q, _mm256_set1_epi8(3)), _mm256_set1_epi8(4));
-        amx_put_scaled(to, amx_add_high(q, amx_bits(hmask, 1 << j), 4), amx_lane(scale, 2 * j),
-                       amx_lane(scale, 2 * j + 1));
+        amx_put_scaled(to, amx_add_high(q, amx_bits(hmask, 1 << j), 4), x512_lane(scale, 2 * j),
+                       x512_lane(scale, 2 * j + 1));
     }
 }
 
-// Scales and offsets of Q4_K and Q5_K, eight of each: the inverse of ch_scale_min_k4's packing.
-AMX_FN void amx_scales_k4(const uint8_t *scales, const uint8_t *d, const uint8_t *dmin,
-                          __m512 *scale, __m512 *offset) {
-    uint32_t a = amx_load_u32(scales), b = amx_load_u32(scales + 4), c = amx_load_u32(scales + 8);
+// Scales and offsets of Q4_K and Q5_K, eight of each, of a block's head: d, dmin and what
+// ch_scale_min_k4 unpacks.
+AMX_FN void amx_scales_k4(const uint8_t *head, __m512 *scale, __m512 *offset) {
+    uint32_t a = amx_load_u32(head + 4), b = amx_load_u32(head + 8), c = amx_load_u32(head + 12);
     uint32_t s1 = (c & 0x0f0f0f0fu) | ((a >> 2) & 0x30303030u);
     uint32_t m1 = ((c >> 4) & 0x0f0f0f0fu) | ((b >> 2) & 0x30303030u);
     __m128i times = _mm_setr_epi32((int32_t)(a & 0x3f3f3f3fu), (int32_t)s1, 0, 0);
     __m128i mins = _mm_setr_epi32((int32_t)(b & 0x3f3f3f3fu), (int32_t)m1, 0, 0);
-    *scale = _mm512_mul_ps(x512_set1_f16(d), amx_floats(times));
-    *offset = x512_neg(_mm512_mul_ps(x512_set1_f16(dmin), amx_floats(mins)));
+    *scale = _mm512_mul_ps(x512_set1_f16(head), x512_from_i8(times));
+    *offset = x512_neg(_mm512_mul_ps(x512_set1_f16(head + 2), x512_from_i8(mins)));
 }
 
 AMX_FN void amx_read_q4_k(const uint8_t *row, int32_t s, int32_t n, int32_t k, uint8_t *to) {
     (void)n, (void)k;
     const ch_block_q4_k *block = (const ch_block_q4_k *)(const void *)row + s / AMX_STEPS;
     __m512 scale, offset;
-    amx_scales_k4(block->scales, (const uint8_t *)&block->d, (const uint8_t *)&block->dmin, &scale,
-                  &offset);
+    amx_scales_k4((const uint8_t *)block, &scale, &offset);
     CH_UNROLL for (int j = 0; j < 8; j++, to += AMX_STEP) {
         __m256i q = _mm256_srli_epi16(amx_load32(block->qs + j / 2 * 32), 4 * (j % 2));
-        __m512 d = amx_lane(scale, j), m = amx_lane(offset, j);
+        __m512 d = x512_lane(scale, j), m = x512_lane(offset, j);
         amx_put_offset(to, _mm256_and_si256(q, _mm256_set1_epi8(15)), d, d, m, m);
     }
 }
@@ -221,13 +212,12 @@ AMX_FN void amx_read_q5_k(const uint8_t *row, int32_t s, int32_t n, int32_t k, u
     (void)n, (void)k;
     const ch_block_q5_k *block = (const ch_block_q5_k *)(const void *)row + s / AMX_STEPS;
     __m512 scale, offset;
-    amx_scales_k4(block->scales, (const uint8_t *)&block->d, (const uint8_t *)&block->dmin, &scale,
-                  &offset);
+    amx_scales_k4((const uint8_t *)block, &scale, &offset);
     __m256i qh = amx_load32(block->qh);
     CH_UNROLL for (int j = 0; j < 8; j++, to += AMX_STEP) {
         __m256i q = _mm256_srli_epi16(amx_load32(block->qs + j / 2 * 32), 4 * (j % 2));
         q = amx_add_high(_mm256_and_si256(q, _mm256_set1_epi8(15)), amx_bits(qh, 1 << j), 16);
-        __m512 d = amx_lane(scale, j), m = amx_lane(offset, j);
+        __m512 d = x512_lane(scale, j), m = x512_lane(offset, j);
         amx_put_offset(to, q, d, d, m, m);
     }
 }
@@ -236,7 +226,7 @@ AMX_FN void amx_read_q6_k(const uint8_t *row, int32_t s, int32_t n, int32_t k, u
     (void)n, (void)k;
     const ch_block_q6_k *block = (const ch_block_q6_k *)(const void *)row + s / AMX_STEPS;
     __m512 scale = _mm512_mul_ps(x512_set1_f16((const uint8_t *)&block->d),
-                                 amx_floats(x512_load16((const uint8_t *)block->scales)));
+                                 x512_from_i8(x512_load16((const uint8_t *)block->scales)));
     CH_UNROLL for (int j = 0; j < 8; j++, to += AMX_STEP) {
         int half = j / 4, quarter = j % 4;
         __m256i low = amx_load32(block->ql + half * 64 + quarter % 2 * 32);
@@ -246,7 +236,7 @@ AMX_FN void amx_read_q6_k(const uint8_t *row, int32_t s, int32_t n, int32_t k, u
                            : _mm256_srli_epi16(high, 2 * quarter - 4);
         high = _mm256_and_si256(high, _mm256_set1_epi8(0x30));
         __m256i q = _mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(32));
-        amx_put_scaled(to, q, amx_lane(scale, 2 * j), amx_lane(scale, 2 * j + 1));
+        amx_put_scaled(to, q, x512_lane(scale, 2 * j), x512_lane(scale, 2 * j + 1));
     }
 }
 

@@ -75,9 +75,18 @@ X512_FN x512_v x512_load_bf16_n(const uint8_t *p, int32_t n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
-X512_FN x512_v x512_load_i8(const uint8_t *p) {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+// 16 signed bytes as floats.
+X512_FN x512_v x512_from_i8(__m128i bytes) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
+
+X512_FN x512_v x512_load_i8(const uint8_t *p) {
+    return x512_from_i8(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+// Lane i of x in all lanes.
+X512_FN x512_v x512_lane(x512_v x, int32_t i) {
+    return _mm512_permutexvar_ps(_mm512_set1_epi32(i), x);
 }
 
 // Within -most..most; NaN becomes -most.

@@ -38,7 +38,7 @@ X512_FN __m512i q512_round2(const float *x0, const float *x1, __mmask16 mask0, _
 
 // Lane i of x in all lanes.
 X512_FN __m512 q512_lane(__m256 x, int32_t i) {
-    return _mm512_permutexvar_ps(_mm512_set1_epi32(i), _mm512_castps256_ps512(x));
+    return x512_lane(_mm512_castps256_ps512(x), i);
 }
 
 // Lane maxima of |x| over a block of 32.
