@@ -222,7 +222,7 @@ typedef enum chord_kv {
     CHORD_KV_DEFAULT, // q16; on a GPU f16
     CHORD_KV_F16,
     CHORD_KV_F32,
-    CHORD_KV_Q8_0, // heads must be a multiple of 32 wide; not on a GPU
+    CHORD_KV_Q8_0, // 8-bit integers with a float scale per 64; not on a GPU
     CHORD_KV_Q16   // 14-bit integers with a float scale per 64; not on a GPU
 } chord_kv;
 

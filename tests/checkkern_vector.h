@@ -253,31 +253,24 @@ static void ck_store_describe(const void *arg, char *text, size_t size) {
 
 // The four arrays of a pair of caches as outputs (those of floats have no scales).
 static void ck_store_outs(const ck_cache *c, ck_case *k) {
-    k->outs = c->type == CH_KV_Q8_0 || c->type == CH_KV_Q16 ? 4 : 2;
-    if (c->type == CH_KV_Q16) {
-        size_t ks = ch_kv_q16_scales(c->head_dim, c->capacity),
-               vs = ch_kv_q16_scales(c->value_dim, c->capacity);
-        size_t k_bytes = ch_kv_bytes(c->type, c->head_dim, c->capacity),
-               v_bytes = ch_kv_bytes(c->type, c->value_dim, c->capacity);
-        ck_out outs[4] = {{"K", c->k, ks, CK_BYTES, 0},
-                          {"V", c->v, vs, CK_BYTES, 0},
-                          {"K scales", c->k + ks, k_bytes - ks, CK_F32, 0},
-                          {"V scales", c->v + vs, v_bytes - vs, CK_F32, 0}};
-        memcpy(k->out, outs, sizeof outs);
-        return;
+    size_t k_bytes = ch_kv_bytes(c->type, c->head_dim, c->capacity), ks = k_bytes;
+    size_t v_bytes = ch_kv_bytes(c->type, c->value_dim, c->capacity), vs = v_bytes;
+    k->outs = 2;
+    if (ch_kv_integers(c->type)) {
+        k->outs = 4;
+        ks = ch_kv_scales(c->type, c->head_dim, c->capacity);
+        vs = ch_kv_scales(c->type, c->value_dim, c->capacity);
     }
-    size_t nk = (size_t)c->head_dim * (size_t)c->capacity;
-    size_t nv = (size_t)c->value_dim * (size_t)c->capacity;
-    size_t size = c->type == CH_KV_F32 ? 4 : c->type == CH_KV_F16 ? 2 : 1;
     ck_kind kind = c->type == CH_KV_F32 ? CK_F32 : c->type == CH_KV_F16 ? CK_F16 : CK_BYTES;
-    ck_out outs[4] = {{"K", c->k, nk * size, kind, 0},
-                      {"V", c->v, nv * size, kind, 0},
-                      {"K scales", c->k + nk, nk / 16, CK_F16, 0},
-                      {"V scales", c->v + nv, nv / 16, CK_F16, 0}};
+    ck_out outs[4] = {{"K", c->k, ks, kind, 0},
+                      {"V", c->v, vs, kind, 0},
+                      {"K scales", c->k + ks, k_bytes - ks, CK_F32, 0},
+                      {"V scales", c->v + vs, v_bytes - vs, CK_F32, 0}};
     memcpy(k->out, outs, sizeof outs);
 }
 
-static const int32_t ck_dims[] = {8, 16, 24, 32, 64, 80, 96, 128, 256}; // and one less, for q16
+static const int32_t ck_dims[] = {8,  16, 24,  32, 64,
+                                  80, 96, 128, 256}; // and one less, for integers
 
 static void ck_test_kv_store(ck_group *g) {
     static const int32_t positions[] = {0, 1, 7, 15, 16, 17, 63, 64, 100, 127};
@@ -290,13 +283,9 @@ static void ck_test_kv_store(ck_group *g) {
                 c.cache.head_dim = ck_dims[d];
                 c.cache.value_dim =
                     ck_one_in(2) ? ck_dims[d] : ck_dims[ck_below((int32_t)CH_COUNT(ck_dims))];
-                if (c.cache.type == CH_KV_Q16 && ck_one_in(4)) {
+                if (ch_kv_integers(c.cache.type) && ck_one_in(4)) {
                     c.cache.head_dim--;
                     c.cache.value_dim--;
-                }
-                if (c.cache.type == CH_KV_Q8_0) {
-                    if (c.cache.head_dim % 32) continue;
-                    c.cache.value_dim = (int32_t)ch_round_up((size_t)c.cache.value_dim, 32);
                 }
                 c.position = positions[p];
                 c.cache.capacity = 64 * (1 + c.position / 64 + ck_below(2));
@@ -405,16 +394,14 @@ static void ck_test_attention(ck_group *g) {
             for (int32_t i = 0; i < (ck_opt.quick ? 1 : 4); i++) {
                 ck_attn_case c;
                 memset(&c, 0, sizeof c);
-                bool q8 = g->variant == CH_KV_Q8_0, large = positions[p] * ck_dims[d] > 10000;
+                bool large = positions[p] * ck_dims[d] > 10000;
                 c.cache.type = (ch_kv_type)g->variant;
-                if (q8 && ck_dims[d] % 32) continue;
                 if (large && (i > 1 || (ck_opt.quick && ck_dims[d] != 80 && ck_dims[d] != 128)))
                     continue;
                 c.a.head_dim = ck_dims[d];
                 c.a.value_dim =
                     i % 2 == 0 ? ck_dims[d] : ck_dims[ck_below((int32_t)CH_COUNT(ck_dims))];
-                if (q8) c.a.value_dim = (int32_t)ch_round_up((size_t)c.a.value_dim, 32);
-                if (g->variant == CH_KV_Q16 && ck_one_in(4)) {
+                if (ch_kv_integers(c.cache.type) && ck_one_in(4)) {
                     c.a.head_dim--;
                     c.a.value_dim--;
                 }

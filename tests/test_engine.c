@@ -578,7 +578,6 @@ Test(engine, descs_out_of_range_are_refused_by_name) {
         {{.sampler = {.top_k = -1}}, "top_k"},
         {{.sampler = {.min_p = 2}}, "min_p"},
         {{.sampler = {.repeat_window = -2}}, "repeat_window"},
-        {{.kv = CHORD_KV_Q8_0}, "q8_0"}, // heads of 16
     };
     for (size_t i = 0; i < CH_COUNT(cases); i++) {
         chord_session *s = NULL;

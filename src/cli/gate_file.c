@@ -322,9 +322,6 @@ static int file_check_shape(const gate_file *file, const gate_spec *gate) {
                          "gate \"%s\": kv_heads must divide heads, and columns (tokens) are among "
                          "the positions",
                          gate->name);
-    if (gate->kv == CH_KV_Q8_0 && n[GATE_N_DIM] % 32)
-        return file_fail(file, gate->line, "gate \"%s\": dim wants a multiple of 32 for q8_0",
-                         gate->name);
     return CLI_OK;
 }
 

@@ -1,9 +1,9 @@
 // attention_avx512: attention on vectors of 16 floats or pairs of integers; all of it is in
-// attention_template.h and attention_q16_template.h.
+// attention_template.h and attention_int_template.h.
 //
 // Tiles of 8 queries x 32 positions (or 32 value elements): 16 accumulators, two vectors of keys or
 // values, one broadcast; 10 loads for 16 multiply-adds.
-#include "kv_store_q16.h"
+#include "kv_store_int.h"
 #include "simd_avx512.h"
 
 #if CH_X86
@@ -20,11 +20,11 @@ CH_AVX512_BEGIN
 #define AQ(name)    aq512_##name
 #define AQ_TARGET   X512_TARGET
 #define LANES       16
-#define AQ_KERNEL   ch_attention_q16__avx512
+#define AQ_HOW      avx512
 #define AQ_DOT      dot16
 #define AQ_INTEGERS ch_integers__avx512
 #define AQ_BLOCK    8
-#include "attention_q16_template.h"
+#include "attention_int_template.h"
 
 CH_AVX512_END
 #endif

@@ -1,4 +1,4 @@
-// attention_neon: streaming attention on aarch64, for the three kinds of KV cache.
+// attention_neon: streaming attention on aarch64, for caches of floats.
 //
 // Owns: attention for neon.
 //
@@ -15,8 +15,8 @@
 
 #if CH_ARM64
 
-// What K or V is read as. ATN_I8 is a K of bytes without scales, or a V with them.
-typedef enum atn_kind { ATN_F32, ATN_F16, ATN_I8 } atn_kind;
+// What K or V is read as.
+typedef enum atn_kind { ATN_F32, ATN_F16 } atn_kind;
 
 #define ATN_DIRECT 4 // queries up to which K and V are not converted in memory
 
@@ -32,29 +32,16 @@ typedef struct atn_query {
 
 // A chunk of K or V as it is read.
 typedef struct atn_source {
-    const uint8_t *data;   // of the chunk's first position
-    const uint8_t *scales; // Q8_0: those of the chunk's first position
+    const uint8_t *data; // of the chunk's first position
     int32_t dim;
 } atn_source;
 
 CH_FORCE_INLINE size_t atn_size(atn_kind kind) {
-    return kind == ATN_F32 ? 4 : kind == ATN_F16 ? 2 : 1;
+    return kind == ATN_F32 ? 4 : 2;
 }
 
 // NV vectors of four values from p.
 CH_FORCE_INLINE void atn_load(atn_kind kind, int NV, const uint8_t *p, float32x4_t *v) {
-    if (kind == ATN_I8 && NV >= 4) {
-        CH_UNROLL
-        for (int i = 0; i < NV; i += 4) {
-            int8x16_t q = vld1q_s8((const int8_t *)p + 4 * i);
-            int16x8_t low = vmovl_s8(vget_low_s8(q)), high = vmovl_high_s8(q);
-            v[i] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(low)));
-            v[i + 1] = vcvtq_f32_s32(vmovl_high_s16(low));
-            v[i + 2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(high)));
-            v[i + 3] = vcvtq_f32_s32(vmovl_high_s16(high));
-        }
-        return;
-    }
     CH_UNROLL
     for (int i = 0; i < NV; i++) {
         if (kind == ATN_F32)
@@ -67,59 +54,48 @@ CH_FORCE_INLINE void atn_load(atn_kind kind, int NV, const uint8_t *p, float32x4
 // ---- scores
 
 // Scores of R queries against sixteen positions, which are number `tile` of the chunk.
-CH_FORCE_INLINE void atn_score_tile(atn_kind kind, bool q8, int R, atn_query *const *query,
+CH_FORCE_INLINE void atn_score_tile(atn_kind kind, int R, atn_query *const *query,
                                     const atn_source *k, int32_t tile) {
-    int32_t dim = k->dim, step = q8 ? 32 : dim;
-    const uint8_t *p = k->data + (size_t)tile * 16 * (size_t)dim * atn_size(kind);
-    const uint8_t *scales = k->scales + (size_t)tile * (size_t)(dim / 32) * 32;
+    const uint8_t *p = k->data + (size_t)tile * 16 * (size_t)k->dim * atn_size(kind);
     const float *q[4];
     CH_UNROLL
     for (int r = 0; r < R; r++) q[r] = query[r]->q;
-    for (int32_t e0 = 0; e0 < dim; e0 += step, scales += 32) {
-        float32x4_t t[16], scale[4];
-        CH_UNROLL
-        for (int i = 0; i < 4 * R; i++) t[i] = vdupq_n_f32(0);
-        for (int32_t e = e0; e < e0 + step; e++, p += 16 * atn_size(kind)) {
-            float32x4_t v[4];
-            atn_load(kind, 4, p, v);
-            CH_UNROLL
-            for (int r = 0; r < R; r++) {
-                float32x4_t qe = vld1q_dup_f32(q[r] + e);
-                CH_UNROLL
-                for (int i = 0; i < 4; i++) t[4 * r + i] = vfmaq_f32(t[4 * r + i], qe, v[i]);
-            }
-        }
-        if (q8) atn_load(ATN_F16, 4, scales, scale);
+    float32x4_t t[16];
+    CH_UNROLL
+    for (int i = 0; i < 4 * R; i++) t[i] = vdupq_n_f32(0);
+    for (int32_t e = 0; e < k->dim; e++, p += 16 * atn_size(kind)) {
+        float32x4_t v[4];
+        atn_load(kind, 4, p, v);
         CH_UNROLL
         for (int r = 0; r < R; r++) {
-            float *s = query[r]->s + 16 * tile;
+            float32x4_t qe = vld1q_dup_f32(q[r] + e);
             CH_UNROLL
-            for (int i = 0; i < 4; i++) {
-                float32x4_t old = e0 == 0 ? vdupq_n_f32(0) : vld1q_f32(s + 4 * i);
-                vst1q_f32(s + 4 * i, q8 ? vfmaq_f32(old, t[4 * r + i], scale[i]) : t[4 * r + i]);
-            }
+            for (int i = 0; i < 4; i++) t[4 * r + i] = vfmaq_f32(t[4 * r + i], qe, v[i]);
         }
+    }
+    CH_UNROLL
+    for (int r = 0; r < R; r++) {
+        CH_UNROLL
+        for (int i = 0; i < 4; i++) vst1q_f32(query[r]->s + 16 * tile + 4 * i, t[4 * r + i]);
     }
 }
 
 // The tiles of the chunk that one of R queries sees.
-CH_FORCE_INLINE void atn_score(atn_kind kind, bool q8, int R, atn_query *const *query,
-                               const atn_source *k) {
+CH_FORCE_INLINE void atn_score(atn_kind kind, int R, atn_query *const *query, const atn_source *k) {
     int32_t j0 = query[0]->j0, j1 = query[0]->j1;
     for (int r = 1; r < R; r++) {
         j0 = CH_MIN(j0, query[r]->j0);
         j1 = CH_MAX(j1, query[r]->j1);
     }
-    for (int32_t tile = j0 / 16; 16 * tile < j1; tile++)
-        atn_score_tile(kind, q8, R, query, k, tile);
+    for (int32_t tile = j0 / 16; 16 * tile < j1; tile++) atn_score_tile(kind, R, query, k, tile);
 }
 
-CH_FORCE_INLINE void atn_scores(atn_kind kind, bool q8, atn_query *const *query, int32_t n,
+CH_FORCE_INLINE void atn_scores(atn_kind kind, atn_query *const *query, int32_t n,
                                 const atn_source *k) {
     int32_t i = 0;
-    for (; i + 4 <= n; i += 4) atn_score(kind, q8, 4, query + i, k);
-    for (; i + 2 <= n; i += 2) atn_score(kind, q8, 2, query + i, k);
-    for (; i < n; i++) atn_score(kind, q8, 1, query + i, k);
+    for (; i + 4 <= n; i += 4) atn_score(kind, 4, query + i, k);
+    for (; i + 2 <= n; i += 2) atn_score(kind, 2, query + i, k);
+    for (; i < n; i++) atn_score(kind, 1, query + i, k);
 }
 
 // Scores to weights: moves the maximum, the factor and the sums on.
@@ -148,17 +124,6 @@ static void atn_weigh(atn_query *query) {
 
 // ---- values
 
-// Elements e..e + 4 NV of one position of V.
-CH_FORCE_INLINE void atn_load_v(atn_kind kind, int NV, const atn_source *v, int32_t j, int32_t e,
-                                float32x4_t *out) {
-    size_t at = (size_t)j * (size_t)v->dim + (size_t)e;
-    atn_load(kind, NV, v->data + at * atn_size(kind), out);
-    if (kind != ATN_I8) return;
-    float32x4_t scale = nn_load_f16(v->scales + at / 32 * 2); // one: NV is 4 or e a multiple of 32
-    CH_UNROLL
-    for (int i = 0; i < NV; i++) out[i] = vmulq_f32(out[i], scale);
-}
-
 // Adds the weighted values of positions j0..j1 - 1 to elements e..e + 4 NV of R queries' o.
 CH_FORCE_INLINE void atn_add_values(atn_kind kind, int R, int NV, atn_query *const *query,
                                     const atn_source *v, int32_t e, int32_t j0, int32_t j1) {
@@ -172,7 +137,7 @@ CH_FORCE_INLINE void atn_add_values(atn_kind kind, int R, int NV, atn_query *con
     }
     for (int32_t j = j0; j < j1; j++) {
         float32x4_t x[8];
-        atn_load_v(kind, NV, v, j, e, x);
+        atn_load(kind, NV, v->data + ((size_t)j * (size_t)v->dim + (size_t)e) * atn_size(kind), x);
         CH_UNROLL
         for (int r = 0; r < R; r++) {
             float32x4_t pj = vld1q_dup_f32(p[r] + j);
@@ -187,7 +152,7 @@ CH_FORCE_INLINE void atn_add_values(atn_kind kind, int R, int NV, atn_query *con
     }
 }
 
-// One element of V. (Q8_0 has no dimensions that end in single elements.)
+// One element of V.
 CH_FORCE_INLINE float atn_value(atn_kind kind, const atn_source *v, int32_t j, int32_t e) {
     const uint8_t *p = v->data + ((size_t)j * (size_t)v->dim + (size_t)e) * atn_size(kind);
     if (kind == ATN_F16) return ch_f32_from_f16(ch_load_u16(p));
@@ -204,7 +169,6 @@ CH_FORCE_INLINE void atn_values_range(atn_kind kind, int R, atn_query *const *qu
     if (R == 1) // twice as many elements, so that enough sums grow at once
         for (; e + 32 <= v->dim; e += 32) atn_add_values(kind, 1, 8, query, v, e, j0, j1);
     for (; e + 16 <= v->dim; e += 16) atn_add_values(kind, R, 4, query, v, e, j0, j1);
-    if (kind == ATN_I8) return; // multiples of 32
     for (; e + 4 <= v->dim; e += 4) atn_add_values(kind, R, 1, query, v, e, j0, j1);
     for (; e < v->dim; e++)
         for (int r = 0; r < R; r++)
@@ -253,26 +217,10 @@ CH_FORCE_INLINE void atn_convert(atn_kind kind, const uint8_t *from, float *to, 
         for (; i < n; i++) to[i] = ch_f32_from_f16(ch_load_u16(from + 2 * i));
 }
 
-// Positions j0..j1 - 1 of a chunk of V as floats.
-CH_FORCE_INLINE void atn_convert_v(atn_kind kind, const atn_source *v, float *to, int32_t j0,
-                                   int32_t j1) {
-    size_t dim = (size_t)v->dim, from = (size_t)j0 * dim;
-    if (kind != ATN_I8) {
-        atn_convert(kind, v->data + from * atn_size(kind), to + from, (size_t)(j1 - j0) * dim);
-        return;
-    }
-    for (int32_t j = j0; j < j1; j++)
-        for (int32_t e = 0; e < v->dim; e += 16) {
-            float32x4_t x[4];
-            atn_load_v(kind, 4, v, j, e, x);
-            for (int i = 0; i < 4; i++) vst1q_f32(to + (size_t)j * dim + e + 4 * i, x[i]);
-        }
-}
-
 // The n queries that see something of the chunk. k and v are the chunk as it lies in the cache.
 CH_FORCE_INLINE void atn_chunk(atn_kind kind, const ch_attn_args *a, atn_query *const *query,
                                int32_t n, const atn_source *k, const atn_source *v) {
-    bool q8 = kind == ATN_I8, convert = kind != ATN_F32 && n > ATN_DIRECT;
+    bool convert = kind != ATN_F32 && n > ATN_DIRECT;
     float *floats = (float *)(void *)a->scratch;
     int32_t j0 = CH_KV_CHUNK, j1 = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -283,9 +231,9 @@ CH_FORCE_INLINE void atn_chunk(atn_kind kind, const ch_attn_args *a, atn_query *
         atn_source in_k = *k;
         atn_convert(kind, k->data, floats, (size_t)CH_KV_CHUNK * (size_t)k->dim);
         in_k.data = (const uint8_t *)floats;
-        atn_scores(ATN_F32, q8, query, n, &in_k);
+        atn_scores(ATN_F32, query, n, &in_k);
     } else {
-        atn_scores(kind, q8, query, n, k);
+        atn_scores(kind, query, n, k);
     }
     for (int32_t i = 0; i < n; i++) {
         atn_weigh(query[i]);
@@ -293,7 +241,8 @@ CH_FORCE_INLINE void atn_chunk(atn_kind kind, const ch_attn_args *a, atn_query *
     }
     if (convert) {
         atn_source in_v = *v;
-        atn_convert_v(kind, v, floats, j0, j1); // K is done with
+        size_t dim = (size_t)v->dim, at = (size_t)j0 * dim; // K is done with
+        atn_convert(kind, v->data + at * atn_size(kind), floats + at, (size_t)(j1 - j0) * dim);
         in_v.data = (const uint8_t *)floats;
         atn_values(ATN_F32, query, n, &in_v);
     } else {
@@ -323,13 +272,8 @@ CH_FORCE_INLINE void atn_batch(atn_kind kind, const ch_attn_args *a, atn_query *
             q->j1 = CH_MIN(q->at + 1 - chunk, CH_KV_CHUNK);
             if (q->j0 < q->j1) active[count++] = q;
         }
-        size_t at = (size_t)chunk, cap = (size_t)a->capacity;
-        atn_source k = {a->k_cache + at * hd * size, a->k_cache, a->head_dim};
-        atn_source v = {a->v_cache + at * vd * size, a->v_cache, a->value_dim};
-        if (kind == ATN_I8) {
-            k.scales = a->k_cache + cap * hd + at * (hd / 32) * 2;
-            v.scales = a->v_cache + cap * vd + at * (vd / 32) * 2;
-        }
+        atn_source k = {a->k_cache + (size_t)chunk * hd * size, a->head_dim};
+        atn_source v = {a->v_cache + (size_t)chunk * vd * size, a->value_dim};
         atn_chunk(kind, a, active, count, &k, &v);
     }
     for (int32_t i = 0; i < n; i++)
@@ -363,11 +307,6 @@ CH_FN void ch_attention_f16__neon(const ch_attn_args *a, int32_t head0, int32_t 
 CH_FN void ch_attention_f32__neon(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
                                   int32_t t1) {
     atn_attention(ATN_F32, a, head0, head1, t0, t1);
-}
-
-CH_FN void ch_attention_q8_0__neon(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
-                                   int32_t t1) {
-    atn_attention(ATN_I8, a, head0, head1, t0, t1);
 }
 
 #undef ATN_DIRECT

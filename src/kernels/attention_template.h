@@ -18,7 +18,7 @@
 // that all of them see, and each row takes its rest by itself, before and after.
 //
 // Cost per query and position: head_dim + value_dim fused multiply-adds, 1 exp. Bytes per position
-// (once for all CH_ATTN_ROWS queries): f16 2 (head_dim + value_dim), q8_0 17/16 of that many.
+// (once for all CH_ATTN_ROWS queries): f16 2 (head_dim + value_dim), f32 twice that many.
 
 // Scratch rows of A (queries, then weights) are this long: one chunk, or as many query elements.
 #define AT_ROW CH_KV_CHUNK
@@ -26,13 +26,9 @@
 // floats share the first-level cache. A multiple of AT_BLOCK and of LANES.
 #define AT_PART 16
 
-// What a tile does with B: how it is loaded, and whether the sum is scaled by lane at the end.
-#define AT_F32        0
-#define AT_F16        1
-#define AT_I8         2 // int8 keys; the tile's sums are multiplied by `scale` (f16, per lane)
-#define AT_F32_SCALED 3 // the same of keys that are floats by now
-#define AT_I8_VALUES  4 // int8 values times `scale` (f16, one for each k)
-#define AT_KINDS      5
+// What B is.
+#define AT_F32 0
+#define AT_F16 1
 
 typedef struct AT(job) {
     const float *a;       // [q][AT_ROW]
@@ -44,29 +40,24 @@ typedef struct AT(job) {
     size_t from_row;      // floats
     float *c;             // [q][c_row]: the result
     size_t c_row;         // floats
-    const uint8_t *scale; // f16
-    size_t scale_step;    // bytes: from vector to vector (keys), from k to k (values)
     const uint8_t *ahead; // fetched into the cache on the way, a line for each k
     size_t ahead_step;    // bytes
 } AT(job);
 
 CH_FORCE_INLINE AT_TARGET V(v) AT(load)(int kind, const uint8_t *p) {
-    if (kind == AT_F16) return V(load_f16)(p);
-    if (kind == AT_I8 || kind == AT_I8_VALUES) return V(load_i8)(p);
-    return V(load)((const float *)(const void *)p);
+    return kind == AT_F16 ? V(load_f16)(p) : V(load)((const float *)(const void *)p);
 }
 
 // The register tile: rows x vectors, both constant after inlining.
 CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, int vectors) {
-    const bool scaled = kind == AT_I8 || kind == AT_F32_SCALED;
     const float *a = j->a;
-    const uint8_t *b = j->b, *scale = j->scale, *ahead = j->ahead;
+    const uint8_t *b = j->b, *ahead = j->ahead;
     const float *from = j->from;
     float *c = j->c;
 #define AT_EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 #define AT_START(q)                                                                                \
     V(v) c##q##0 = V(zero)(), c##q##1 = c##q##0;                                                   \
-    if (q < rows && !scaled) {                                                                     \
+    if (q < rows) {                                                                                \
         c##q##0 = V(load)(from + q * j->from_row);                                                 \
         if (vectors > 1) c##q##1 = V(load)(from + q * j->from_row + LANES);                        \
     }
@@ -74,12 +65,6 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
     for (int32_t n = j->k; n > 0; n--) {
         V(v) b0 = AT(load)(kind, b), b1 = b0;
         if (vectors > 1) b1 = AT(load)(kind, b + j->b_next);
-        if (kind == AT_I8_VALUES) {
-            V(v) d = V(set1_f16)(scale);
-            b0 = V(mul)(b0, d);
-            b1 = V(mul)(b1, d);
-            scale += j->scale_step;
-        }
 #define AT_STEP(q)                                                                                 \
     if (q < rows) {                                                                                \
         V(v) w = V(set1)(a[q * AT_ROW]);                                                           \
@@ -92,19 +77,10 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
         b += j->b_step;
         ahead += j->ahead_step;
     }
-    V(v) d0 = V(zero)(), d1 = d0;
-    if (scaled) {
-        d0 = V(load_f16)(scale);
-        if (vectors > 1) d1 = V(load_f16)(scale + j->scale_step);
-    }
 #define AT_END(q)                                                                                  \
     if (q < rows) {                                                                                \
-        const float *first = from + q * j->from_row;                                               \
-        float *to = c + q * j->c_row;                                                              \
-        if (scaled) c##q##0 = V(fma)(c##q##0, d0, V(load)(first));                                 \
-        if (scaled && vectors > 1) c##q##1 = V(fma)(c##q##1, d1, V(load)(first + LANES));          \
-        V(store)(to, c##q##0);                                                                     \
-        if (vectors > 1) V(store)(to + LANES, c##q##1);                                            \
+        V(store)(c + q * j->c_row, c##q##0);                                                       \
+        if (vectors > 1) V(store)(c + q * j->c_row + LANES, c##q##1);                              \
     }
     AT_EACH_ROW(AT_END)
 #undef AT_EACH_ROW
@@ -146,20 +122,15 @@ CH_FORCE_INLINE AT_TARGET void AT(tile)(const AT(job) * j, int kind, int rows, i
 #endif
 AT_TILES(F32, 2)
 AT_TILES(F16, 2)
-AT_TILES(I8, 2)
-AT_TILES(F32_SCALED, 2)
-AT_TILES(I8_VALUES, 2)
 AT_TILES(F32, 1)
 AT_TILES(F16, 1)
 
-// Runs the tile of a kind, for 1..AT_BLOCK rows and 2 vectors, or 1 (F32 and F16 only).
+// Runs the tile of a kind, for 1..AT_BLOCK rows and 1 or 2 vectors.
 static AT_TARGET void AT(run)(const AT(job) * j, int kind, int32_t rows, int32_t vectors) {
     typedef void tile_fn(const AT(job) *);
-    static tile_fn *const two[AT_KINDS][AT_BLOCK] = {AT_NAMES(F32, 2), AT_NAMES(F16, 2),
-                                                     AT_NAMES(I8, 2), AT_NAMES(F32_SCALED, 2),
-                                                     AT_NAMES(I8_VALUES, 2)};
-    static tile_fn *const one[2][AT_BLOCK] = {AT_NAMES(F32, 1), AT_NAMES(F16, 1)};
-    (vectors > 1 ? two[kind] : one[kind])[rows - 1](j);
+    static tile_fn *const tiles[2][2][AT_BLOCK] = {{AT_NAMES(F32, 1), AT_NAMES(F32, 2)},
+                                                   {AT_NAMES(F16, 1), AT_NAMES(F16, 2)}};
+    tiles[kind][vectors - 1][rows - 1](j);
 }
 #undef AT_TILE
 #undef AT_TILES
@@ -188,36 +159,26 @@ static AT_TARGET void AT(widen)(ch_kv_type type, const uint8_t *from, float *to,
     if (type == CH_KV_F16) {
         for (; i + LANES <= n; i += LANES) V(store)(to + i, V(load_f16)(from + 2 * i));
         if (i < n) V(store_n)(to + i, V(load_f16_n)(from + 2 * i, n - i), n - i);
-    } else if (type == CH_KV_F32) {
-        memcpy(to, from, (size_t)n * sizeof(float));
     } else {
-        for (; i < n; i += LANES) V(store)(to + i, V(load_i8)(from + i));
+        memcpy(to, from, (size_t)n * sizeof(float));
     }
-}
-
-static size_t AT(bytes_of)(ch_kv_type type) {
-    return type == CH_KV_F32 ? 4 : type == CH_KV_F16 ? 2 : 1;
 }
 
 // Values lo..hi of the chunk from column w->whole on as floats, zeros past value_dim.
 static AT_TARGET void AT(widen_values)(AT(work) * w, int32_t chunk, int32_t lo, int32_t hi) {
-    size_t bytes = AT(bytes_of)(w->type), vd = (size_t)w->vd;
+    size_t bytes = ch_kv_size(w->type), vd = (size_t)w->vd;
     for (int32_t j = lo; j < hi; j++) {
         size_t at = (size_t)(chunk + j) * vd;
         float *to = w->v + (size_t)j * (size_t)w->vd_padded;
         AT(widen)
         (w->type, w->a->v_cache + (at + (size_t)w->whole) * bytes, to + w->whole, w->vd - w->whole);
         for (int32_t e = w->vd; e < w->vd_padded; e++) to[e] = 0;
-        if (w->type != CH_KV_Q8_0) continue;
-        const uint8_t *scale = w->a->v_cache + vd * (size_t)w->a->capacity + at / 32 * 2;
-        for (int32_t e = 0; e < w->vd; e += LANES)
-            V(store)(to + e, V(mul)(V(load)(to + e), V(set1_f16)(scale + e / 32 * 2)));
     }
 }
 
 // Keys lo..hi of the chunk as floats; lo and hi are multiples of 16.
 static AT_TARGET void AT(widen_keys)(AT(work) * w, int32_t chunk, int32_t lo, int32_t hi) {
-    size_t from = (size_t)(chunk + lo) * (size_t)w->hd * AT(bytes_of)(w->type);
+    size_t from = (size_t)(chunk + lo) * (size_t)w->hd * ch_kv_size(w->type);
     AT(widen)(w->type, w->a->k_cache + from, w->k + lo * w->hd, (hi - lo) * w->hd);
 }
 
@@ -225,12 +186,9 @@ static AT_TARGET void AT(widen_keys)(AT(work) * w, int32_t chunk, int32_t lo, in
 // q on. The first block meanwhile fetches the values that are wanted next into the cache.
 static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t lo, int32_t hi) {
     const ch_attn_args *a = w->a;
-    size_t bytes = AT(bytes_of)(w->type), tile = (size_t)w->hd * 16;
+    size_t bytes = ch_kv_size(w->type), tile = (size_t)w->hd * 16;
     const uint8_t *keys = a->k_cache + (size_t)(chunk / 16) * tile * bytes;
-    const uint8_t *scales =
-        a->k_cache + (size_t)w->hd * (size_t)a->capacity + (size_t)(chunk / 16) * (tile / 32) * 2;
-    bool q8 = w->type == CH_KV_Q8_0;
-    int kind = w->type == CH_KV_F16 ? AT_F16 : q8 ? AT_I8 : AT_F32;
+    int kind = w->type == CH_KV_F16 ? AT_F16 : AT_F32;
     AT(job) j;
     int32_t next = chunk + lo + (w->convert ? CH_KV_CHUNK : 0);
     j.ahead = a->v_cache;
@@ -239,24 +197,21 @@ static AT_TARGET void AT(scores)(AT(work) * w, int32_t chunk, int32_t q, int32_t
     if (w->convert) {
         keys = (const uint8_t *)w->k;
         bytes = sizeof(float);
-        kind = q8 ? AT_F32_SCALED : AT_F32;
+        kind = AT_F32;
     }
     j.c_row = AT_ROW;
     j.b_step = 16 * bytes;
     j.b_next = (LANES == 16 ? tile : 8) * bytes;
-    j.scale_step = LANES == 16 ? tile / 32 * 2 : 16;
-    int32_t step = q8 ? 32 : AT_ROW, rows = CH_MIN(w->n - q, AT_BLOCK);
+    int32_t rows = CH_MIN(w->n - q, AT_BLOCK);
     static const float zeros[2 * LANES] = {0};
     for (int32_t p = lo; p < hi; p += 2 * LANES)
-        for (int32_t e = 0; e < w->hd; e += step) {
-            size_t at = (size_t)(p / 16) * tile + (size_t)e * 16;
-            j.a = w->q + (e / AT_ROW * w->rows + q) * AT_ROW + e % AT_ROW;
-            j.b = keys + at * bytes;
-            j.k = CH_MIN(w->hd - e, step);
+        for (int32_t e = 0; e < w->hd; e += AT_ROW) {
+            j.a = w->q + (e / AT_ROW * w->rows + q) * AT_ROW;
+            j.b = keys + ((size_t)(p / 16) * tile + (size_t)e * 16) * bytes;
+            j.k = CH_MIN(w->hd - e, AT_ROW);
             j.c = w->s + q % AT_PART * AT_ROW + p;
             j.from = e == 0 ? zeros : j.c;
             j.from_row = e == 0 ? 0 : AT_ROW;
-            j.scale = scales + at / 32 * 2;
             AT(run)(&j, kind, rows, 2);
             j.ahead += (size_t)j.k * j.ahead_step;
         }
@@ -302,10 +257,9 @@ static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_
                                   int32_t hi) {
     if (hi <= lo) return;
     const ch_attn_args *a = w->a;
-    size_t bytes = AT(bytes_of)(w->type), vd = (size_t)w->vd, at = (size_t)(chunk + lo) * vd;
+    size_t bytes = ch_kv_size(w->type), vd = (size_t)w->vd, at = (size_t)(chunk + lo) * vd;
     const uint8_t *base = a->v_cache + at * bytes;
-    const uint8_t *scales = a->v_cache + vd * (size_t)a->capacity + at / 32 * 2;
-    int kind = w->type == CH_KV_F16 ? AT_F16 : w->type == CH_KV_Q8_0 ? AT_I8_VALUES : AT_F32;
+    int kind = w->type == CH_KV_F16 ? AT_F16 : AT_F32;
     AT(job) j;
     bool fetch = q == 0 && chunk + CH_KV_CHUNK < a->capacity;
     j.ahead = a->k_cache;
@@ -316,7 +270,6 @@ static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_
     j.from_row = j.c_row = (size_t)w->vd_padded;
     j.b_step = vd * bytes;
     j.b_next = LANES * bytes;
-    j.scale_step = vd / 32 * 2;
     for (int32_t e = 0, vectors; e < w->vd; e += vectors * LANES) {
         if (e == w->whole) {
             kind = AT_F32;
@@ -327,7 +280,6 @@ static AT_TARGET void AT(outputs)(AT(work) * w, int32_t chunk, int32_t q, int32_
         }
         vectors = (e < w->whole ? w->whole : w->vd_padded) - e >= 2 * LANES ? 2 : 1;
         j.b = base + (size_t)e * bytes;
-        j.scale = scales + e / 32 * 2;
         j.from = j.c = w->o + (size_t)q * (size_t)w->vd_padded + e;
         AT(run)(&j, kind, rows, vectors);
         j.ahead += (size_t)j.k * j.ahead_step;
@@ -437,7 +389,6 @@ static AT_TARGET void AT(attention)(const ch_attn_args *a, ch_kv_type type, int3
     }
 AT_KERNEL(f16, CH_KV_F16)
 AT_KERNEL(f32, CH_KV_F32)
-AT_KERNEL(q8_0, CH_KV_Q8_0)
 
 #undef AT_PASTE
 #undef AT_EXPAND
@@ -446,10 +397,6 @@ AT_KERNEL(q8_0, CH_KV_Q8_0)
 #undef AT_PART
 #undef AT_F32
 #undef AT_F16
-#undef AT_I8
-#undef AT_F32_SCALED
-#undef AT_I8_VALUES
-#undef AT_KINDS
 #undef V
 #undef AT
 #undef AT_TARGET

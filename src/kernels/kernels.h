@@ -234,88 +234,97 @@ typedef void ch_rope_fn(float *x, int32_t heads, int32_t head_dim, int32_t pairs
                         const float *c, const float *s, float scale);
 
 // The KV cache of one layer and one KV head, for `capacity` positions (a multiple of CH_KV_CHUNK):
-//   f32, f16  K: [capacity / 16][head_dim][16]  (position p is lane p % 16)
-//             V: [capacity][value_dim]
-//   q8_0      K: int8 [capacity / 16][head_dim][16], then
-//                f16 scales [capacity / 16][head_dim / 32][16]
-//             V: int8 [capacity][value_dim], then f16 scales [capacity][value_dim / 32]
-//   q16       K: int16 [capacity / 16][head_dim / 2][16][2], then
-//                float scales [capacity / 16][groups][16]
-//             V: int16 [capacity / 2][value_dim][2], then float scales [capacity / 64][groups][64]
-//             odd dimensions count as one more; a group is CH_KV_GROUP elements, the last may be
-//             shorter
-// K is transposed in sixteens so that lanes are positions: no sum across lanes, and no shuffles. In
-// a q16 cache neighbours, along which products are summed, stand in pairs: what instructions for
-// products of 16-bit integers take.
+//   f32, f16   K: [capacity / 16][head_dim][16]  (position p is lane p % 16)
+//              V: [capacity][value_dim]
+//   q16, q8_0  K: integers [capacity / 16][head_dim / 2][16][2], then
+//                 float scales [capacity / 16][groups][16]
+//              V: integers [capacity / 2][value_dim][2], then
+//                 float scales [capacity / 64][groups][64]
+//              int16 or int8; odd dimensions count as one more; a group is CH_KV_GROUP elements,
+//              the last may be shorter
+// K is transposed in sixteens so that lanes are positions: no sum across lanes, and no shuffles.
+// Integers that are neighbours along which products are summed stand in pairs: what instructions
+// for products of 16-bit integers take, which those of 8 bits become in registers.
 typedef enum ch_kv_type { CH_KV_F16, CH_KV_F32, CH_KV_Q8_0, CH_KV_Q16, CH_KV_COUNT } ch_kv_type;
 
-// Where one position is written in a Q8_0 cache.
-typedef struct ch_kv_q8 {
-    int8_t *k, *v;               // k: elements 16 apart
-    uint16_t *k_scale, *v_scale; // k_scale: scales 16 apart
-} ch_kv_q8;
+#define CH_KV_CHUNK 64 // positions that attention takes at a time
+#define CH_KV_GROUP 64
 
-CH_INLINE ch_kv_q8 ch_kv_q8_at(uint8_t *k_cache, uint8_t *v_cache, size_t head_dim,
-                               size_t value_dim, size_t capacity, size_t position) {
-    size_t tile = position / 16 * 16, lane = position % 16;
-    ch_kv_q8 at;
-    at.k = (int8_t *)k_cache + tile * head_dim + lane;
-    at.v = (int8_t *)v_cache + position * value_dim;
-    at.k_scale = (uint16_t *)(void *)(k_cache + head_dim * capacity);
-    at.k_scale += tile * (head_dim / 32) + lane;
-    at.v_scale = (uint16_t *)(void *)(v_cache + value_dim * capacity);
-    at.v_scale += position * (value_dim / 32);
-    return at;
+// Whether a cache holds integers and their scales.
+CH_INLINE bool ch_kv_integers(ch_kv_type type) {
+    return type == CH_KV_Q16 || type == CH_KV_Q8_0;
 }
 
-#define CH_KV_CHUNK 64 // positions that attention takes at a time
+// Bytes of an element.
+CH_INLINE size_t ch_kv_size(ch_kv_type type) {
+    return type == CH_KV_F32 ? 4 : type == CH_KV_Q8_0 ? 1 : 2;
+}
 
-// 64 products of what a q16 cache holds (up to CH_KV_MOST) and what attention multiplies it with
-// (up to CH_ATTN_MOST) are below 2^31.
-#define CH_KV_GROUP  64
-#define CH_KV_MOST   8191
+// The largest integer that a cache holds. 64 products of such and what attention multiplies them
+// with (up to CH_ATTN_MOST) are below 2^31.
+CH_INLINE float ch_kv_most(ch_kv_type type) {
+    return type == CH_KV_Q16 ? 8191.0f : 127.0f;
+}
+
 #define CH_ATTN_MOST 4095
 
 CH_INLINE int32_t ch_kv_groups(int32_t dim) {
     return ch_ceil_div(dim, CH_KV_GROUP);
 }
 
-// Where the scales of a q16 cache begin: bytes from its start.
-CH_INLINE size_t ch_kv_q16_scales(int32_t dim, int32_t capacity) {
-    return ch_round_up((size_t)dim, 2) * (size_t)capacity * 2;
+// Where the scales of a cache of integers begin: bytes from its start.
+CH_INLINE size_t ch_kv_scales(ch_kv_type type, int32_t dim, int32_t capacity) {
+    return ch_round_up((size_t)dim, 2) * (size_t)capacity * ch_kv_size(type);
 }
 
-// Where one position is written in a q16 cache.
-typedef struct ch_kv_q16 {
-    int16_t *k, *v;           // k: pairs 32 apart; v: elements 2 apart
+// Where one position stands in a cache of integers: bytes and scales.
+typedef struct ch_kv_place {
+    uint8_t *k, *v;           // k: pairs 32 integers apart; v: elements 2 integers apart
     float *k_scale, *v_scale; // of group g: k_scale[16 * g], v_scale[64 * g]
-} ch_kv_q16;
+} ch_kv_place;
 
-CH_INLINE ch_kv_q16 ch_kv_q16_at(uint8_t *k_cache, uint8_t *v_cache, int32_t head_dim,
-                                 int32_t value_dim, int32_t capacity, int32_t position) {
-    size_t p = (size_t)position, kd = ch_round_up((size_t)head_dim, 2),
-           vd = ch_round_up((size_t)value_dim, 2);
-    ch_kv_q16 at;
-    at.k = (int16_t *)(void *)k_cache + p / 16 * 16 * kd + p % 16 * 2;
-    at.v = (int16_t *)(void *)v_cache + p / 2 * 2 * vd + p % 2;
-    at.k_scale = (float *)(void *)(k_cache + ch_kv_q16_scales(head_dim, capacity));
+CH_INLINE ch_kv_place ch_kv_place_at(ch_kv_type type, uint8_t *k_cache, uint8_t *v_cache,
+                                     int32_t head_dim, int32_t value_dim, int32_t capacity,
+                                     int32_t position) {
+    size_t p = (size_t)position, size = ch_kv_size(type);
+    ch_kv_place at;
+    at.k = k_cache + (p / 16 * 16 * ch_round_up((size_t)head_dim, 2) + p % 16 * 2) * size;
+    at.v = v_cache + (p / 2 * 2 * ch_round_up((size_t)value_dim, 2) + p % 2) * size;
+    at.k_scale = (float *)(void *)(k_cache + ch_kv_scales(type, head_dim, capacity));
     at.k_scale += p / 16 * 16 * (size_t)ch_kv_groups(head_dim) + p % 16;
-    at.v_scale = (float *)(void *)(v_cache + ch_kv_q16_scales(value_dim, capacity));
+    at.v_scale = (float *)(void *)(v_cache + ch_kv_scales(type, value_dim, capacity));
     at.v_scale += p / 64 * 64 * (size_t)ch_kv_groups(value_dim) + p % 64;
     return at;
 }
 
-CH_INLINE size_t ch_kv_bytes(ch_kv_type type, int32_t dim, int32_t capacity) {
-    size_t n = (size_t)dim * (size_t)capacity;
+// Writes an integer of a cache; reads it.
+CH_INLINE void ch_kv_put(ch_kv_type type, uint8_t *at, int16_t integer) {
+    int8_t byte = (int8_t)integer;
     if (type == CH_KV_Q16)
-        return ch_kv_q16_scales(dim, capacity) +
-               (size_t)ch_kv_groups(dim) * (size_t)capacity * sizeof(float);
-    return type == CH_KV_F32 ? n * 4 : type == CH_KV_F16 ? n * 2 : n + n / 32 * 2;
+        memcpy(at, &integer, sizeof integer);
+    else
+        memcpy(at, &byte, sizeof byte);
 }
 
-// Writes one position of one KV head: k[head_dim], v[value_dim]. Q8_0: per 32, d = max |x| / 127
-// rounded to f16, q = round_half_even(x * (1 / d)) with that d, 0 where d is 0. Q16: per group,
-// integers of at most CH_KV_MOST:
+CH_INLINE int32_t ch_kv_get(ch_kv_type type, const uint8_t *at) {
+    int16_t word;
+    int8_t byte;
+    if (type == CH_KV_Q16) {
+        memcpy(&word, at, sizeof word);
+        return word;
+    }
+    memcpy(&byte, at, sizeof byte);
+    return byte;
+}
+
+CH_INLINE size_t ch_kv_bytes(ch_kv_type type, int32_t dim, int32_t capacity) {
+    if (!ch_kv_integers(type)) return (size_t)dim * (size_t)capacity * ch_kv_size(type);
+    return ch_kv_scales(type, dim, capacity) +
+           (size_t)ch_kv_groups(dim) * (size_t)capacity * sizeof(float);
+}
+
+// Writes one position of one KV head: k[head_dim], v[value_dim]; into a cache of integers those of
+// each group, of at most ch_kv_most:
 //
 // integers of n floats of at most M
 //   top = max |x|, NaN left out, at most the largest float; d = top / M; inverse = 1 / d, but d =
@@ -332,15 +341,12 @@ typedef void ch_kv_store_fn(const float *k, const float *v, int32_t head_dim, in
 // that holds first(t); a chunk's positions outside of what the query sees count as score -inf and
 // weight 0, and are not read from V (K may be read, and is ignored).
 //   s[j]  = chain over e = 0..head_dim-1 of fma(q[e], K[e][j], s[j]) from 0
-//           (q8_0: per 32 elements t = such a chain over int8 values as floats; s[j] = fma(t,
-//           scale, s[j]))
 //   m'    = max(m, max of s over the chunk); f = ch_exp(m - m'), p[j] = ch_exp(s[j] - m')
 //   l[i]  = fma(l[i], f, (p[i] + p[16+i]) + (p[32+i] + p[48+i])) for the 16 lanes i
 //   o[e]  = o[e] * f, then over the chunk's seen positions j in order o[e] = fma(p[j], V[j][e],
 //   o[e])
-//           (q8_0: V[j][e] = q * scale, exact)
-// q16 has integers instead, those of q per group of its head made once, of at most CH_ATTN_MOST
-// with the scale qd:
+// A cache of integers has integers instead, those of q per group of its head made once, of at most
+// CH_ATTN_MOST with the scale qd:
 //   s[j]  = over the groups of the head in order fma(t * kd[j], qd * CH_LOG2E, s[j]) from 0; t =
 //           exact integer sum of products over the group, as a float, kd = the key's scale
 //   f, p  = with ch_exp2 instead of ch_exp, and p = 0 outside of what the query sees
@@ -377,7 +383,7 @@ CH_INLINE bool ch_attn_seen(const int32_t *lo, const int32_t *hi, int32_t n, int
 #define CH_ATTN_ROWS 256 // queries (heads x tokens) that attention takes at a time
 
 // Room for a chunk of K and of V as floats, for queries and outputs of CH_ATTN_ROWS rows, and for
-// the scores of sixteen of them. What q16 wants instead is less.
+// the scores of sixteen of them. What caches of integers want instead is less.
 CH_INLINE size_t ch_attn_scratch_bytes(int32_t head_dim, int32_t value_dim) {
     size_t keys = ch_round_up((size_t)head_dim, CH_KV_CHUNK);
     size_t dims = keys + ch_round_up((size_t)value_dim, 32);

@@ -480,67 +480,73 @@ CH_FN void ch_kv_store_f16__c(const float *k, const float *v, int32_t head_dim, 
     for (int32_t e = 0; e < value_dim; e++) vc[e] = ch_f16_from_f32(v[e]);
 }
 
-// Quantizes 32 values, `step` apart in q; returns the scale as f16 bits.
-static uint16_t ref_store_q8(const float *x, int8_t *q, size_t step) {
-    uint16_t d16 = ch_f16_from_f32(ref_max_abs(x, 32) / 127.0f);
-    float d = ch_f32_from_f16(d16), inverse = d > 0 ? 1.0f / d : 0.0f;
-    for (size_t i = 0; i < 32; i++)
-        q[i * step] = (int8_t)(d > 0 ? ref_round(x[i] * inverse, 127.0f) : 0);
-    return d16;
-}
-
-CH_FN void ch_kv_store_q8_0__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
-                               int32_t capacity, int32_t position, uint8_t *k_cache,
-                               uint8_t *v_cache) {
-    size_t hd = (size_t)head_dim, vd = (size_t)value_dim;
-    ch_kv_q8 at = ch_kv_q8_at(k_cache, v_cache, hd, vd, (size_t)capacity, (size_t)position);
-    for (size_t g = 0; g < hd / 32; g++)
-        at.k_scale[16 * g] = ref_store_q8(k + 32 * g, at.k + 16 * 32 * g, 16);
-    for (size_t g = 0; g < vd / 32; g++) at.v_scale[g] = ref_store_q8(v + 32 * g, at.v + 32 * g, 1);
-}
-
-// The integers of n floats, `step` apart in q; returns their scale.
-static float ref_integers(const float *x, int32_t n, float most, int16_t *q, size_t step) {
+// The integers of n floats; returns their scale.
+static float ref_integers(const float *x, int32_t n, float most, int16_t *q) {
     float top = ref_max_abs(x, n);
     if (top > 3.402823466e38f) top = 3.402823466e38f;
     float d = top / most, inverse = 1.0f / d;
     if (!(inverse <= 3.402823466e38f)) inverse = d = 0.0f;
-    for (int32_t i = 0; i < n; i++) q[(size_t)i * step] = (int16_t)ref_round(x[i] * inverse, most);
+    for (int32_t i = 0; i < n; i++) q[i] = (int16_t)ref_round(x[i] * inverse, most);
     return d;
+}
+
+static void ref_kv_store(ch_kv_type type, const float *k, const float *v, int32_t head_dim,
+                         int32_t value_dim, int32_t capacity, int32_t position, uint8_t *k_cache,
+                         uint8_t *v_cache) {
+    ch_kv_place at =
+        ch_kv_place_at(type, k_cache, v_cache, head_dim, value_dim, capacity, position);
+    int16_t q[CH_KV_GROUP + 1];
+    size_t size = ch_kv_size(type);
+    for (int32_t g = 0, n = 0; g * CH_KV_GROUP < head_dim; g++) {
+        n = CH_MIN(head_dim - g * CH_KV_GROUP, CH_KV_GROUP);
+        q[n] = 0; // the pair of an odd last one
+        at.k_scale[16 * g] = ref_integers(k + g * CH_KV_GROUP, n, ch_kv_most(type), q);
+        for (int32_t i = 0; i < n; i += 2, at.k += 32 * size) {
+            ch_kv_put(type, at.k, q[i]);
+            ch_kv_put(type, at.k + size, q[i + 1]);
+        }
+    }
+    for (int32_t g = 0, n = 0; g * CH_KV_GROUP < value_dim; g++) {
+        n = CH_MIN(value_dim - g * CH_KV_GROUP, CH_KV_GROUP);
+        at.v_scale[64 * g] = ref_integers(v + g * CH_KV_GROUP, n, ch_kv_most(type), q);
+        for (int32_t i = 0; i < n; i++, at.v += 2 * size) ch_kv_put(type, at.v, q[i]);
+    }
 }
 
 CH_FN void ch_kv_store_q16__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
                               int32_t capacity, int32_t position, uint8_t *k_cache,
                               uint8_t *v_cache) {
-    ch_kv_q16 at = ch_kv_q16_at(k_cache, v_cache, head_dim, value_dim, capacity, position);
-    int16_t q[CH_KV_GROUP + 1];
-    for (int32_t g = 0, n = 0; g * CH_KV_GROUP < head_dim; g++) {
-        n = CH_MIN(head_dim - g * CH_KV_GROUP, CH_KV_GROUP);
-        q[n] = 0; // the pair of an odd last one
-        at.k_scale[16 * g] = ref_integers(k + g * CH_KV_GROUP, n, CH_KV_MOST, q, 1);
-        for (int32_t i = 0; i < n; i += 2, at.k += 32) at.k[0] = q[i], at.k[1] = q[i + 1];
-    }
-    for (int32_t g = 0; g * CH_KV_GROUP < value_dim; g++) {
-        int32_t n = CH_MIN(value_dim - g * CH_KV_GROUP, CH_KV_GROUP);
-        at.v_scale[64 * g] =
-            ref_integers(v + g * CH_KV_GROUP, n, CH_KV_MOST, at.v + 2 * g * CH_KV_GROUP, 2);
-    }
+    ref_kv_store(CH_KV_Q16, k, v, head_dim, value_dim, capacity, position, k_cache, v_cache);
+}
+
+CH_FN void ch_kv_store_q8_0__c(const float *k, const float *v, int32_t head_dim, int32_t value_dim,
+                               int32_t capacity, int32_t position, uint8_t *k_cache,
+                               uint8_t *v_cache) {
+    ref_kv_store(CH_KV_Q8_0, k, v, head_dim, value_dim, capacity, position, k_cache, v_cache);
 }
 
 // ---- attention
 
-// The score of a query against the key at a position of a q16 cache.
-static float ref_score_q16(const ch_attn_args *a, const float *q, int32_t position) {
-    // Const in all but name: the view serves writers too.
-    ch_kv_q16 at = ch_kv_q16_at((uint8_t *)(uintptr_t)a->k_cache, (uint8_t *)(uintptr_t)a->v_cache,
-                                a->head_dim, a->value_dim, a->capacity, position);
+// A position of a cache of integers. Const in all but name: the view serves writers too.
+static ch_kv_place ref_place(const ch_attn_args *a, ch_kv_type type, int32_t position) {
+    return ch_kv_place_at(type, (uint8_t *)(uintptr_t)a->k_cache, (uint8_t *)(uintptr_t)a->v_cache,
+                          a->head_dim, a->value_dim, a->capacity, position);
+}
+
+// The score of a query against the key at a position of a cache of integers.
+static float ref_score_integers(const ch_attn_args *a, ch_kv_type type, const float *q,
+                                int32_t position) {
+    ch_kv_place at = ref_place(a, type, position);
+    size_t size = ch_kv_size(type);
     float s = 0;
     for (int32_t g = 0; g * CH_KV_GROUP < a->head_dim; g++) {
         int16_t integers[CH_KV_GROUP];
         int32_t n = CH_MIN(a->head_dim - g * CH_KV_GROUP, CH_KV_GROUP), t = 0;
-        float qd = ref_integers(q + g * CH_KV_GROUP, n, CH_ATTN_MOST, integers, 1);
-        for (int32_t i = 0; i < n; i++)
-            t += integers[i] * at.k[(g * CH_KV_GROUP + i) / 2 * 32 + i % 2];
+        float qd = ref_integers(q + g * CH_KV_GROUP, n, CH_ATTN_MOST, integers);
+        for (int32_t i = 0; i < n; i++) {
+            size_t e = (size_t)(g * CH_KV_GROUP + i);
+            t += integers[i] * ch_kv_get(type, at.k + (e / 2 * 32 + e % 2) * size);
+        }
         s = fmaf((float)t * at.k_scale[16 * g], qd * CH_LOG2E, s);
     }
     return s;
@@ -548,20 +554,9 @@ static float ref_score_q16(const ch_attn_args *a, const float *q, int32_t positi
 
 // The score of one query against the key at a position.
 static float ref_score(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t position) {
-    if (type == CH_KV_Q16) return ref_score_q16(a, q, position);
+    if (ch_kv_integers(type)) return ref_score_integers(a, type, q, position);
     size_t hd = (size_t)a->head_dim, tile = (size_t)(position / 16), lane = (size_t)(position % 16);
     float s = 0;
-    if (type == CH_KV_Q8_0) {
-        const int8_t *k = (const int8_t *)a->k_cache + tile * 16 * hd + lane;
-        const uint8_t *scales =
-            a->k_cache + hd * (size_t)a->capacity + (tile * 16 * (hd / 32) + lane) * 2;
-        for (size_t g = 0; g < hd / 32; g++) {
-            float t = 0;
-            for (size_t e = 32 * g; e < 32 * (g + 1); e++) t = fmaf(q[e], (float)k[16 * e], t);
-            s = fmaf(t, ch_f32_from_f16(ch_load_u16(scales + 32 * g)), s);
-        }
-        return s;
-    }
     for (size_t e = 0; e < hd; e++) {
         size_t at = (tile * hd + e) * 16 + lane;
         float k = type == CH_KV_F16 ? ch_f32_from_f16(ch_load_u16(a->k_cache + 2 * at))
@@ -573,28 +568,27 @@ static float ref_score(const ch_attn_args *a, ch_kv_type type, const float *q, i
 
 static float ref_value(const ch_attn_args *a, ch_kv_type type, int32_t position, size_t e) {
     size_t vd = (size_t)a->value_dim, at = (size_t)position * vd + e;
-    if (type == CH_KV_F16) return ch_f32_from_f16(ch_load_u16(a->v_cache + 2 * at));
-    if (type == CH_KV_F32) return ref_load_f32(a->v_cache, at);
-    const uint8_t *scales = a->v_cache + vd * (size_t)a->capacity;
-    return (float)((const int8_t *)a->v_cache)[at] *
-           ch_f32_from_f16(ch_load_u16(scales + 2 * (at / 32)));
+    return type == CH_KV_F16 ? ch_f32_from_f16(ch_load_u16(a->v_cache + 2 * at))
+                             : ref_load_f32(a->v_cache, at);
 }
 
-// o = o * f + the weighted values of a chunk, of which positions lo..hi are seen: a q16 cache.
-static void ref_outputs_q16(const ch_attn_args *a, int32_t chunk, int32_t lo, int32_t hi,
-                            const float *p, float f, float *o) {
-    ch_kv_q16 at = ch_kv_q16_at((uint8_t *)(uintptr_t)a->k_cache, (uint8_t *)(uintptr_t)a->v_cache,
-                                a->head_dim, a->value_dim, a->capacity, chunk);
-    int32_t row = (a->value_dim + 1) / 2 * 4; // from one pair of positions to the next
+// o = o * f + the weighted values of a chunk of integers, of which positions lo..hi are seen.
+static void ref_outputs_integers(const ch_attn_args *a, ch_kv_type type, int32_t chunk, int32_t lo,
+                                 int32_t hi, const float *p, float f, float *o) {
+    ch_kv_place at = ref_place(a, type, chunk);
+    int32_t row = (a->value_dim + 1) / 2 * 4; // integers from one pair of positions to the next
     for (int32_t g = 0; g * CH_KV_GROUP < a->value_dim; g++) {
         float weights[CH_KV_CHUNK];
         int16_t integers[CH_KV_CHUNK];
         for (int32_t j = 0; j < CH_KV_CHUNK; j++)
             weights[j] = j >= lo && j < hi ? p[j] * at.v_scale[64 * g + j] : 0;
-        float pd = ref_integers(weights, CH_KV_CHUNK, CH_ATTN_MOST, integers, 1);
+        float pd = ref_integers(weights, CH_KV_CHUNK, CH_ATTN_MOST, integers);
         for (int32_t e = g * CH_KV_GROUP; e < CH_MIN(a->value_dim, (g + 1) * CH_KV_GROUP); e++) {
             int32_t t = 0;
-            for (int32_t j = lo; j < hi; j++) t += integers[j] * at.v[j / 2 * row + 2 * e + j % 2];
+            for (int32_t j = lo; j < hi; j++) {
+                size_t i = (size_t)(j / 2 * row + 2 * e + j % 2);
+                t += integers[j] * ch_kv_get(type, at.v + i * ch_kv_size(type));
+            }
             o[e] = fmaf((float)t, pd, o[e] * f);
         }
     }
@@ -604,7 +598,8 @@ static void ref_outputs_q16(const ch_attn_args *a, int32_t chunk, int32_t lo, in
 static void ref_attend(const ch_attn_args *a, ch_kv_type type, const float *q, int32_t at,
                        float *y) {
     int32_t first = a->window > 0 && at + 1 > a->window ? at + 1 - a->window : 0;
-    float (*power)(float) = type == CH_KV_Q16 ? ch_exp2 : ch_exp;
+    bool integers = ch_kv_integers(type);
+    float (*power)(float) = integers ? ch_exp2 : ch_exp;
     float m = -INFINITY, l[16] = {0};
     for (int32_t e = 0; e < a->value_dim; e++) y[e] = 0;
     for (int32_t chunk = first / CH_KV_CHUNK * CH_KV_CHUNK; chunk <= at; chunk += CH_KV_CHUNK) {
@@ -618,8 +613,8 @@ static void ref_attend(const ch_attn_args *a, ch_kv_type type, const float *q, i
         for (int32_t j = lo; j < hi; j++) s[j] = power(s[j] - most);
         for (int i = 0; i < 16; i++)
             l[i] = fmaf(l[i], f, (s[i] + s[i + 16]) + (s[i + 32] + s[i + 48]));
-        if (type == CH_KV_Q16) ref_outputs_q16(a, chunk, lo, hi, s, f, y);
-        for (int32_t e = 0; e < a->value_dim && type != CH_KV_Q16; e++) {
+        if (integers) ref_outputs_integers(a, type, chunk, lo, hi, s, f, y);
+        for (int32_t e = 0; e < a->value_dim && !integers; e++) {
             float o = y[e] * f;
             for (int32_t j = lo; j < hi; j++)
                 o = fmaf(s[j], ref_value(a, type, chunk + j, (size_t)e), o);

@@ -69,11 +69,6 @@ X256_FN x256_v x256_load_f16_n(const uint8_t *p, int32_t n) {
     return _mm256_cvtph_ps(x256_load_u16_n(p, n));
 }
 
-// One half-precision float in all lanes.
-X256_FN x256_v x256_set1_f16(const uint8_t *p) {
-    return _mm256_cvtph_ps(_mm_set1_epi16((int16_t)ch_load_u16(p)));
-}
-
 X256_FN void x256_store_f16_n(uint8_t *p, x256_v x, int32_t n) {
     __m128i half = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     if (n == 8) {
@@ -88,11 +83,6 @@ X256_FN void x256_store_f16_n(uint8_t *p, x256_v x, int32_t n) {
 X256_FN x256_v x256_load_bf16_n(const uint8_t *p, int32_t n) {
     __m256i wide = _mm256_cvtepu16_epi32(x256_load_u16_n(p, n));
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
-}
-
-X256_FN x256_v x256_load_i8(const uint8_t *p) {
-    __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)p);
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
 }
 
 // Within -most..most; NaN becomes -most.
@@ -122,6 +112,10 @@ X256_FN x256_pairs x256_load_pairs(const uint8_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
+X256_FN x256_pairs x256_load_byte_pairs(const uint8_t *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
 X256_FN x256_pair x256_set1_pair(const int16_t *p) {
     int32_t pair;
     memcpy(&pair, p, sizeof pair);
@@ -146,13 +140,6 @@ X256_FN x256_v x256_from_i(x256_i x) {
 }
 
 // ---- floats
-
-// Rounds as above and stores 8 bytes.
-X256_FN void x256_store_q8(int8_t *p, x256_v x) {
-    __m256i i = x256_round_q8(x);
-    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
-    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(words, words));
-}
 
 X256_FN x256_v x256_add(x256_v a, x256_v b) {
     return _mm256_add_ps(a, b);

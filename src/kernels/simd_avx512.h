@@ -80,10 +80,6 @@ X512_FN x512_v x512_from_i8(__m128i bytes) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
 
-X512_FN x512_v x512_load_i8(const uint8_t *p) {
-    return x512_from_i8(_mm_loadu_si128((const __m128i *)(const void *)p));
-}
-
 // Lane i of x in all lanes.
 X512_FN x512_v x512_lane(x512_v x, int32_t i) {
     return _mm512_permutexvar_ps(_mm512_set1_epi32(i), x);
@@ -92,12 +88,6 @@ X512_FN x512_v x512_lane(x512_v x, int32_t i) {
 // Within -most..most; NaN becomes -most.
 X512_FN x512_v x512_clamp(x512_v x, float most) {
     return _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-most)), _mm512_set1_ps(most));
-}
-
-// Rounds to the nearest integers, ties to even, within -127..127 (NaN: -127), and stores 16 bytes.
-X512_FN void x512_store_q8(int8_t *p, x512_v x) {
-    x = x512_clamp(x, 127.0f);
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
 }
 
 // Rounds a, then b to the nearest integers, ties to even, and stores them in 16 bits each, which
@@ -143,6 +133,10 @@ X512_FN x512_i x512_zero_i(void) {
 
 X512_FN x512_pairs x512_load_pairs(const uint8_t *p) {
     return _mm512_loadu_si512(p);
+}
+
+X512_FN x512_pairs x512_load_byte_pairs(const uint8_t *p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
 X512_FN x512_pair x512_set1_pair(const int16_t *p) {

@@ -2,7 +2,7 @@
 //
 // Layout of a record: kernels.h, ch_q8. One block at a time; a group's block is eight columns,
 // whose bytes are transposed as 8 x 8 dwords.
-#include "kv_store_q16.h"
+#include "kv_store_int.h"
 #include "simd_avx2.h"
 
 #if CH_X86

@@ -3,7 +3,7 @@
 // Layout of a record: kernels.h, ch_q8. Blocks are taken four at a time (one row of the padding),
 // so that maxima, scales and sums of four blocks share their instructions: about 1 byte read per
 // element more than written, 0.7 instructions an element.
-#include "kv_store_q16.h"
+#include "kv_store_int.h"
 #include "simd_avx512.h"
 
 #if CH_X86

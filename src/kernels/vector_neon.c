@@ -6,7 +6,7 @@
 //
 // Invariants: a NaN must count as in the reference: comparisons are written as compare and select,
 // not as minimum and maximum, wherever one may come in.
-#include "kv_store_q16.h"
+#include "kv_store_int.h"
 #include "neon.h"
 
 #if CH_ARM64
@@ -201,39 +201,6 @@ CH_FN void ch_kv_store_f16__neon(const float *k, const float *v, int32_t head_di
     for (; e < value_dim; e++) vc[e] = ch_f16_from_f32(v[e]);
 }
 
-// Quantizes 32 values, `step` apart in q; returns the scale as f16 bits.
-CH_FORCE_INLINE uint16_t vcn_store_q8(const float *from, int8_t *q, size_t step) {
-    float32x4_t x[8];
-    vcn_load32(from, x);
-    uint16_t d16 = ch_f16_from_f32(vcn_max_abs(x) / 127.0f);
-    float d = ch_f32_from_f16(d16);
-    int8x16_t v[2] = {vdupq_n_s8(0), vdupq_n_s8(0)};
-    if (d > 0) {
-        vcn_quantize16(x, 1.0f / d, &v[0]);
-        vcn_quantize16(x + 4, 1.0f / d, &v[1]);
-    }
-    if (step == 1) {
-        vst1q_s8(q, v[0]);
-        vst1q_s8(q + 16, v[1]);
-    } else {
-        int8_t bytes[32];
-        vst1q_s8(bytes, v[0]);
-        vst1q_s8(bytes + 16, v[1]);
-        for (size_t i = 0; i < 32; i++) q[i * step] = bytes[i];
-    }
-    return d16;
-}
-
-CH_FN void ch_kv_store_q8_0__neon(const float *k, const float *v, int32_t head_dim,
-                                  int32_t value_dim, int32_t capacity, int32_t position,
-                                  uint8_t *k_cache, uint8_t *v_cache) {
-    size_t hd = (size_t)head_dim, vd = (size_t)value_dim;
-    ch_kv_q8 at = ch_kv_q8_at(k_cache, v_cache, hd, vd, (size_t)capacity, (size_t)position);
-    for (size_t g = 0; g < hd / 32; g++)
-        at.k_scale[16 * g] = vcn_store_q8(k + 32 * g, at.k + 16 * 32 * g, 16);
-    for (size_t g = 0; g < vd / 32; g++) at.v_scale[g] = vcn_store_q8(v + 32 * g, at.v + 32 * g, 1);
-}
-
 // The n floats at x, zeros after them; 1..4 of them count.
 CH_FORCE_INLINE float32x4_t vcn_load_n(const float *x, int32_t n) {
     float all[4] = {0, 0, 0, 0};
@@ -262,8 +229,15 @@ CH_FN float ch_integers__neon(const float *x, int32_t n, float most, int16_t *q)
 CH_FN void ch_kv_store_q16__neon(const float *k, const float *v, int32_t head_dim,
                                  int32_t value_dim, int32_t capacity, int32_t position,
                                  uint8_t *k_cache, uint8_t *v_cache) {
-    kv_store_q16(ch_integers__neon, k, v, head_dim, value_dim, capacity, position, k_cache,
-                 v_cache);
+    kv_store_int(CH_KV_Q16, ch_integers__neon, k, v, head_dim, value_dim, capacity, position,
+                 k_cache, v_cache);
+}
+
+CH_FN void ch_kv_store_q8_0__neon(const float *k, const float *v, int32_t head_dim,
+                                  int32_t value_dim, int32_t capacity, int32_t position,
+                                  uint8_t *k_cache, uint8_t *v_cache) {
+    kv_store_int(CH_KV_Q8_0, ch_integers__neon, k, v, head_dim, value_dim, capacity, position,
+                 k_cache, v_cache);
 }
 
 #endif

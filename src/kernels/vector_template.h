@@ -152,34 +152,6 @@ VT_KERNEL(kv_store_f16)
     }
 }
 
-// Quantizes 32 values; returns the scale as f16 bits.
-static VT_TARGET uint16_t VT(store_q8)(const float *x, int8_t *q) {
-    V(v) most = V(zero)();
-    for (int32_t i = 0; i < 32; i += LANES) most = V(max)(V(abs)(V(load)(x + i)), most);
-    uint16_t d16 = ch_f16_from_f32(V(max_lanes)(most) / 127.0f);
-    float d = ch_f32_from_f16(d16);
-    if (!(d > 0)) {
-        memset(q, 0, 32);
-        return d16;
-    }
-    V(v) inverse = V(set1)(1.0f / d);
-    for (int32_t i = 0; i < 32; i += LANES) V(store_q8)(q + i, V(mul)(V(load)(x + i), inverse));
-    return d16;
-}
-
-VT_KERNEL(kv_store_q8_0)
-(const float *k, const float *v, int32_t head_dim, int32_t value_dim, int32_t capacity,
- int32_t position, uint8_t *k_cache, uint8_t *v_cache) {
-    size_t hd = (size_t)head_dim, vd = (size_t)value_dim;
-    ch_kv_q8 at = ch_kv_q8_at(k_cache, v_cache, hd, vd, (size_t)capacity, (size_t)position);
-    for (size_t g = 0; g < hd / 32; g++) {
-        int8_t q[32]; // keys of a position are 16 apart
-        at.k_scale[16 * g] = VT(store_q8)(k + 32 * g, q);
-        for (size_t i = 0; i < 32; i++) at.k[16 * (32 * g + i)] = q[i];
-    }
-    for (size_t g = 0; g < vd / 32; g++) at.v_scale[g] = VT(store_q8)(v + 32 * g, at.v + 32 * g);
-}
-
 // Those up to the next two whole vectors become 0.
 CH_FN VT_TARGET float VT_EXPAND(integers, VT_HOW)(const float *x, int32_t n, float most,
                                                   int16_t *q) {
@@ -199,13 +171,17 @@ CH_FN VT_TARGET float VT_EXPAND(integers, VT_HOW)(const float *x, int32_t n, flo
     return d;
 }
 
-VT_KERNEL(kv_store_q16)
-(const float *k, const float *v, int32_t head_dim, int32_t value_dim, int32_t capacity,
- int32_t position, uint8_t *k_cache, uint8_t *v_cache) {
-    kv_store_q16(VT_EXPAND(integers, VT_HOW), k, v, head_dim, value_dim, capacity, position,
-                 k_cache, v_cache);
-}
+#define VT_STORE(name, type)                                                                       \
+    VT_KERNEL(name)                                                                                \
+    (const float *k, const float *v, int32_t head_dim, int32_t value_dim, int32_t capacity,        \
+     int32_t position, uint8_t *k_cache, uint8_t *v_cache) {                                       \
+        kv_store_int(type, VT_EXPAND(integers, VT_HOW), k, v, head_dim, value_dim, capacity,       \
+                     position, k_cache, v_cache);                                                  \
+    }
+VT_STORE(kv_store_q16, CH_KV_Q16)
+VT_STORE(kv_store_q8_0, CH_KV_Q8_0)
 
+#undef VT_STORE
 #undef VT_PASTE
 #undef VT_EXPAND
 #undef VT_KERNEL

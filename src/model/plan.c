@@ -42,7 +42,6 @@ static uint64_t plan_matrix_bytes(const ch_weights *weights) {
 
 static chord_result plan_choose(const ch_weights *weights, const chord_session_desc *desc,
                                 ch_plan *plan, chord_error *error) {
-    const ch_hparams *hp = &weights->hp;
     chord_plan_table *t = &plan->table;
     static const ch_kv_type kv_of[] = {CH_KV_Q16, CH_KV_F16, CH_KV_F32, CH_KV_Q8_0, CH_KV_Q16};
     if (desc->context < 0 || desc->context > CH_ARCH_MAX_CONTEXT)
@@ -67,11 +66,6 @@ static chord_result plan_choose(const ch_weights *weights, const chord_session_d
     if (desc->kv == CHORD_KV_DEFAULT)
         t->kv = desc->device == CHORD_DEVICE_CPU ? CHORD_KV_Q16 : CHORD_KV_F16;
     plan->kv = kv_of[t->kv];
-    if (plan->kv == CH_KV_Q8_0 && (hp->key_dim % 32 || hp->value_dim % 32))
-        return ch_fail(
-            error, CHORD_ERROR_UNSUPPORTED,
-            "a q8_0 KV cache needs heads of a multiple of 32, this model's are %d and %d",
-            (int)hp->key_dim, (int)hp->value_dim);
     if ((unsigned)desc->device > CHORD_DEVICE_GPU_ONLY)
         return ch_fail(error, CHORD_ERROR_ARGUMENT, "device is %d, which is no device",
                        (int)desc->device);

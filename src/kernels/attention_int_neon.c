@@ -1,5 +1,5 @@
-// attention_q16_neon: attention on a cache of integers, on aarch64; all of it is
-// attention_q16_template.h.
+// attention_int_neon: attention on a cache of integers, on aarch64; all of it is
+// attention_int_template.h.
 //
 // Owns: the functions that the template takes, for 8 lanes in two registers.
 //
@@ -7,7 +7,7 @@
 // that each meets one lane of the pair that it is multiplied with. Tiles of 4 queries x 16
 // positions (or value elements): 16 accumulators; 4 multiply-adds an instruction, as of floats, but
 // no conversions, and half of the loads.
-#include "kv_store_q16.h"
+#include "kv_store_int.h"
 #include "neon.h"
 
 #if CH_ARM64
@@ -120,6 +120,13 @@ AQN_FN aqn_pairs aqn_load_pairs(const uint8_t *p) {
     return vld2q_s16((const int16_t *)(const void *)p);
 }
 
+AQN_FN aqn_pairs aqn_load_byte_pairs(const uint8_t *p) {
+    int8x8x2_t bytes = vld2_s8((const int8_t *)p);
+    aqn_pairs v;
+    AQN_BOTH v.val[i] = vmovl_s8(bytes.val[i]);
+    return v;
+}
+
 AQN_FN aqn_pair aqn_set1_pair(const int16_t *p) {
     int32_t pair;
     memcpy(&pair, p, sizeof pair);
@@ -147,10 +154,10 @@ AQN_FN aqn_v aqn_from_i(aqn_i x) {
 #define AQ(name) aqneon_##name
 #define AQ_TARGET
 #define LANES       8
-#define AQ_KERNEL   ch_attention_q16__neon
+#define AQ_HOW      neon
 #define AQ_DOT      dot16
 #define AQ_INTEGERS ch_integers__neon
 #define AQ_BLOCK    4
-#include "attention_q16_template.h"
+#include "attention_int_template.h"
 
 #endif

@@ -1,4 +1,4 @@
-// attention_q16_template: streaming attention on a cache of integers; see ch_attn_args.
+// attention_int_template: streaming attention on a cache of integers; see ch_attn_args.
 //
 // Included once per instruction set, after its simd header, with these macros defined (all of them
 // are undefined again at the end):
@@ -7,7 +7,7 @@
 //   AQ(name)     this instruction set's name for a function or type of this file
 //   AQ_TARGET    the target attribute
 //   LANES        16 or 8
-//   AQ_KERNEL    the kernel's name
+//   AQ_HOW       the instruction set's part of the kernels' names
 //   AQ_DOT       the vector function for sums of two products
 //   AQ_INTEGERS  the function that makes integers of floats
 //   AQ_BLOCK     queries of a register tile at most: 8 or 4
@@ -16,12 +16,14 @@
 // of CH_KV_CHUNK positions. Both products are one register tile, C[q][lanes] += A[q][k] * B[k]
 // [lanes], where k runs over pairs, for up to AQ_BLOCK rows q and two vectors of lanes: scores have
 // A = queries, B = keys, lanes = positions, k = pairs of elements; outputs have A = weights, B =
-// values, lanes = elements, k = pairs of positions. The cache is read as it stands. What a query
-// does not see has weight 0, so that tiles need not care; elements past the last one are read (they
-// are the cache's own) and dropped at the end.
+// values, lanes = elements, k = pairs of positions. The cache is read as it stands; bytes become
+// integers of 16 bits as they are loaded. What a query does not see has weight 0, so that tiles
+// need not care; elements past the last one are read (they are the cache's own) and dropped at the
+// end.
 //
 // Cost per query and position: (head_dim + value_dim) / 2 steps of AQ_DOT, 1 exp2, 3 divisions a
-// chunk. Bytes per position, once for all CH_ATTN_ROWS queries: 33 / 16 (head_dim + value_dim).
+// chunk. Bytes per position, once for all CH_ATTN_ROWS queries: head_dim + value_dim, times 33 / 16
+// for q16, 17 / 16 for q8_0.
 
 // V with a name that is itself a macro.
 #define AQ_V(name) V(name)
@@ -53,8 +55,13 @@ typedef struct AQ(job) {
     AQ(fetch) * fetch; // or NULL
 } AQ(job);
 
-// The register tile: `rows` is constant after inlining.
-CH_FORCE_INLINE AQ_TARGET void AQ(tile)(const AQ(job) * j, int rows) {
+// LANES pairs of the cache, as integers of 16 bits.
+CH_FORCE_INLINE AQ_TARGET V(pairs) AQ(load)(ch_kv_type type, const uint8_t *p) {
+    return type == CH_KV_Q16 ? V(load_pairs)(p) : V(load_byte_pairs)(p);
+}
+
+// The register tile: `type` and `rows` are constant after inlining.
+CH_FORCE_INLINE AQ_TARGET void AQ(tile)(const AQ(job) * j, ch_kv_type type, int rows) {
     const int16_t *a = j->a;
     const uint8_t *b = j->b;
     AQ(fetch) fetch = {b, b, 0, 0, 0}; // nothing new
@@ -70,7 +77,7 @@ CH_FORCE_INLINE AQ_TARGET void AQ(tile)(const AQ(job) * j, int rows) {
     }
 #define AQ_STEP                                                                                    \
     {                                                                                              \
-        V(pairs) b0 = V(load_pairs)(b), b1 = V(load_pairs)(b + j->b_next);                         \
+        V(pairs) b0 = AQ(load)(type, b), b1 = AQ(load)(type, b + j->b_next);                       \
         AQ_EACH_ROW(AQ_ROW_STEP)                                                                   \
         a += 2;                                                                                    \
         b += j->b_step;                                                                            \
@@ -118,41 +125,50 @@ CH_FORCE_INLINE AQ_TARGET void AQ(tile)(const AQ(job) * j, int rows) {
 #undef AQ_ADD
 }
 
-#define AQ_TILE(rows)                                                                              \
-    static CH_NOINLINE AQ_TARGET void AQ(tile_##rows)(const AQ(job) * j) {                         \
-        AQ(tile)(j, rows);                                                                         \
+#define AQ_TILE(type, rows)                                                                        \
+    static CH_NOINLINE AQ_TARGET void AQ(tile_##type##_##rows)(const AQ(job) * j) {                \
+        AQ(tile)(j, CH_KV_##type, rows);                                                           \
     }
-AQ_TILE(1)
-AQ_TILE(2)
-AQ_TILE(3)
-AQ_TILE(4)
 #if AQ_BLOCK == 8
-AQ_TILE(6)
-AQ_TILE(8)
+#define AQ_TILES(type)                                                                             \
+    AQ_TILE(type, 1)                                                                               \
+    AQ_TILE(type, 2)                                                                               \
+    AQ_TILE(type, 3)                                                                               \
+    AQ_TILE(type, 4)                                                                               \
+    AQ_TILE(type, 6)                                                                               \
+    AQ_TILE(type, 8)
+#define AQ_NAMES(type)                                                                             \
+    {                                                                                              \
+        AQ(tile_##type##_1), AQ(tile_##type##_2), AQ(tile_##type##_3), AQ(tile_##type##_4),        \
+            AQ(tile_##type##_6), AQ(tile_##type##_6), AQ(tile_##type##_8), AQ(tile_##type##_8)     \
+    }
+#else
+#define AQ_TILES(type)                                                                             \
+    AQ_TILE(type, 1)                                                                               \
+    AQ_TILE(type, 2)                                                                               \
+    AQ_TILE(type, 3)                                                                               \
+    AQ_TILE(type, 4)
+#define AQ_NAMES(type)                                                                             \
+    { AQ(tile_##type##_1), AQ(tile_##type##_2), AQ(tile_##type##_3), AQ(tile_##type##_4) }
 #endif
-#undef AQ_TILE
+AQ_TILES(Q16)
+AQ_TILES(Q8_0)
 
 // Runs the tile for 1..AQ_BLOCK rows.
-static AQ_TARGET void AQ(run)(const AQ(job) * j, int32_t rows) {
+static AQ_TARGET void AQ(run)(const AQ(job) * j, ch_kv_type type, int32_t rows) {
     typedef void tile_fn(const AQ(job) *);
-    static tile_fn *const tiles[AQ_BLOCK] = {
-        AQ(tile_1),
-        AQ(tile_2),
-        AQ(tile_3),
-        AQ(tile_4),
-#if AQ_BLOCK == 8
-        AQ(tile_6),
-        AQ(tile_6),
-        AQ(tile_8),
-        AQ(tile_8),
-#endif
-    };
-    tiles[rows - 1](j);
+    static tile_fn *const tiles[2][AQ_BLOCK] = {AQ_NAMES(Q16), AQ_NAMES(Q8_0)};
+    tiles[type == CH_KV_Q8_0][rows - 1](j);
 }
+#undef AQ_TILE
+#undef AQ_TILES
+#undef AQ_NAMES
 
 // Up to CH_ATTN_ROWS queries on their way through the chunks. Rows past n are zeros.
 typedef struct AQ(work) {
     const ch_attn_args *a;
+    ch_kv_type type;
+    size_t size;     // bytes of an integer
     int32_t n, rows; // queries, and those in whole parts
     int32_t hd, vd;  // dimensions
     int32_t o_row;   // value_dim in whole tiles
@@ -181,9 +197,9 @@ static AQ_TARGET void AQ(scores)(AQ(work) * w, int32_t q, int32_t lo, int32_t hi
     size_t pairs = (size_t)(w->hd + 1) / 2;
     AQ(job) j;
     j.fetch = q == 0 ? &w->fetch : NULL;
-    j.b_step = 64;
+    j.b_step = 32 * w->size;
     // The second vector: 8 positions on, or the next sixteen.
-    j.b_next = LANES == 16 ? pairs * 64 : 32;
+    j.b_next = LANES == 16 ? pairs * j.b_step : j.b_step / 2;
     j.lane_next = LANES == 16 ? 16 * (size_t)w->k_groups : LANES;
     j.c_row = AQ_ROW;
     for (int32_t p = lo; p < hi; p += 2 * LANES) {
@@ -192,11 +208,12 @@ static AQ_TARGET void AQ(scores)(AQ(work) * w, int32_t q, int32_t lo, int32_t hi
             j.first = g == 0;
             size_t tile = (size_t)(p / 16);
             j.a = w->q + (g * w->rows + q) * AQ_ROW;
-            j.b = w->k + (tile * pairs + (size_t)g * AQ_ROW / 2) * 64 + p % 16 * 4;
+            j.b = w->k + (tile * pairs + (size_t)g * AQ_ROW / 2) * j.b_step;
+            j.b += (size_t)(p % 16 * 2) * w->size;
             j.k = CH_MIN((int32_t)pairs - g * AQ_ROW / 2, AQ_ROW / 2);
             j.row_scale = w->q_scales + g * w->rows + q;
             j.lane_scale = w->k_scales + (tile * (size_t)w->k_groups + (size_t)g) * 16 + p % 16;
-            AQ(run)(&j, rows);
+            AQ(run)(&j, w->type, rows);
         }
     }
 }
@@ -281,11 +298,11 @@ static AQ_TARGET void AQ(integers)(AQ(work) * w, int32_t g, int32_t from, int32_
 static AQ_TARGET void AQ(outputs)(AQ(work) * w, int32_t q, int32_t rows, int32_t lo, int32_t hi) {
     lo = lo / 2;
     hi = (hi + 1) / 2;
-    size_t row = (size_t)(w->vd + 1) / 2 * 8;
+    size_t row = ch_round_up((size_t)w->vd, 2) * 2 * w->size;
     AQ(job) j;
     j.fetch = q == 0 ? &w->fetch : NULL;
     j.b_step = row;
-    j.b_next = 4 * LANES;
+    j.b_next = 2 * LANES * w->size;
     j.k = hi - lo;
     j.lane_scale = NULL;
     j.first = false;
@@ -294,9 +311,9 @@ static AQ_TARGET void AQ(outputs)(AQ(work) * w, int32_t q, int32_t rows, int32_t
         int32_t g = e / CH_KV_GROUP;
         j.a = w->p + (g * AQ_PART + q % AQ_PART) * AQ_ROW + 2 * lo;
         j.row_scale = w->p_scales + g * AQ_PART + q % AQ_PART;
-        j.b = w->v + (size_t)lo * row + (size_t)e * 4;
+        j.b = w->v + (size_t)lo * row + (size_t)(e * 2) * w->size;
         j.c = w->o + (size_t)q * (size_t)w->o_row + e;
-        AQ(run)(&j, rows);
+        AQ(run)(&j, w->type, rows);
     }
 }
 
@@ -305,19 +322,19 @@ static AQ_TARGET void AQ(chunk)(AQ(work) * w, int32_t chunk) {
     const ch_attn_args *a = w->a;
     const int32_t unit = 2 * LANES;
     size_t at = (size_t)chunk;
-    w->k = a->k_cache + at * ch_round_up((size_t)w->hd, 2) * 2;
-    w->v = a->v_cache + at * ch_round_up((size_t)w->vd, 2) * 2;
+    size_t k_half = ch_round_up((size_t)w->hd, 2) * CH_KV_CHUNK * w->size / 2;
+    size_t v_half = ch_round_up((size_t)w->vd, 2) * CH_KV_CHUNK * w->size / 2;
+    w->k = a->k_cache + at / CH_KV_CHUNK * 2 * k_half;
+    w->v = a->v_cache + at / CH_KV_CHUNK * 2 * v_half;
     // The next chunk, or where there is none this one.
     bool next = chunk + CH_KV_CHUNK < a->capacity;
-    w->fetch.k_half = ch_round_up((size_t)w->hd, 2) * CH_KV_CHUNK;
-    w->fetch.v_half = ch_round_up((size_t)w->vd, 2) * CH_KV_CHUNK;
-    w->fetch.k = w->k + (next ? 2 * w->fetch.k_half : 0);
-    w->fetch.v = w->v + (next ? 2 * w->fetch.v_half : 0);
-    w->fetch.step = 64;
-    w->k_scales = (const float *)(const void *)(a->k_cache + ch_kv_q16_scales(w->hd, a->capacity)) +
-                  at * (size_t)w->k_groups;
-    w->v_scales = (const float *)(const void *)(a->v_cache + ch_kv_q16_scales(w->vd, a->capacity)) +
-                  at * (size_t)w->v_groups;
+    w->fetch = (AQ(fetch)){w->k, w->v, k_half, v_half, 32 * w->size};
+    w->fetch.k += next ? 2 * k_half : 0;
+    w->fetch.v += next ? 2 * v_half : 0;
+    size_t k_scales = ch_kv_scales(w->type, w->hd, a->capacity);
+    size_t v_scales = ch_kv_scales(w->type, w->vd, a->capacity);
+    w->k_scales = (const float *)(const void *)(a->k_cache + k_scales) + at * (size_t)w->k_groups;
+    w->v_scales = (const float *)(const void *)(a->v_cache + v_scales) + at * (size_t)w->v_groups;
     for (int32_t r = 0; r < w->n; r++) {
         w->lo[r] = CH_MAX(w->first[r] - chunk, 0);
         w->hi[r] = CH_MIN(w->last[r] + 1 - chunk, CH_KV_CHUNK);
@@ -381,10 +398,12 @@ static AQ_TARGET void AQ(begin)(AQ(work) * w, int32_t head0, int32_t heads, int3
     }
 }
 
-static AQ_TARGET void AQ(attention)(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0,
-                                    int32_t t1) {
+static AQ_TARGET void AQ(attention)(const ch_attn_args *a, ch_kv_type type, int32_t head0,
+                                    int32_t head1, int32_t t0, int32_t t1) {
     AQ(work) w;
     w.a = a;
+    w.type = type;
+    w.size = ch_kv_size(type);
     w.hd = a->head_dim;
     w.vd = a->value_dim;
     w.k_groups = ch_kv_groups(w.hd);
@@ -408,18 +427,27 @@ static AQ_TARGET void AQ(attention)(const ch_attn_args *a, int32_t head0, int32_
     }
 }
 
-CH_FN void AQ_KERNEL(const ch_attn_args *a, int32_t head0, int32_t head1, int32_t t0, int32_t t1) {
-    AQ(attention)(a, head0, head1, t0, t1);
-}
+#define AQ_PASTE(name, how)  ch_attention_##name##__##how
+#define AQ_EXPAND(name, how) AQ_PASTE(name, how)
+#define AQ_KERNEL(name, type)                                                                      \
+    CH_FN void AQ_EXPAND(name, AQ_HOW)(const ch_attn_args *a, int32_t head0, int32_t head1,        \
+                                       int32_t t0, int32_t t1) {                                   \
+        AQ(attention)(a, type, head0, head1, t0, t1);                                              \
+    }
+AQ_KERNEL(q16, CH_KV_Q16)
+AQ_KERNEL(q8_0, CH_KV_Q8_0)
 
+#undef AQ_PASTE
+#undef AQ_EXPAND
+#undef AQ_KERNEL
 #undef AQ_V
 #undef AQ_PART
 #undef AQ_ROW
 #undef V
 #undef AQ
 #undef AQ_TARGET
+#undef AQ_HOW
 #undef LANES
-#undef AQ_KERNEL
 #undef AQ_DOT
 #undef AQ_INTEGERS
 #undef AQ_BLOCK
