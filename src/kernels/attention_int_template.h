@@ -32,8 +32,8 @@
 #define AQ_PART 16
 #define AQ_ROW  CH_KV_GROUP // integers in a row of A, and floats in one of scores
 
-// What is fetched into the cache on the way, a line of keys and one of values for each step. Either
-// comes from two places in turn, half a chunk apart: memory is read fastest in several streams.
+// What is fetched into the cache on the way: keys and values, in two steps `step` bytes of either
+// from each of two places, half a chunk apart. Memory is read fastest in several streams.
 typedef struct AQ(fetch) {
     const uint8_t *k, *v;
     size_t k_half, v_half; // to the other place
@@ -328,7 +328,7 @@ static AQ_TARGET void AQ(chunk)(AQ(work) * w, int32_t chunk) {
     w->v = a->v_cache + at / CH_KV_CHUNK * 2 * v_half;
     // The next chunk, or where there is none this one.
     bool next = chunk + CH_KV_CHUNK < a->capacity;
-    w->fetch = (AQ(fetch)){w->k, w->v, k_half, v_half, 32 * w->size};
+    w->fetch = (AQ(fetch)){w->k, w->v, k_half, v_half, 2 * LANES * w->size};
     w->fetch.k += next ? 2 * k_half : 0;
     w->fetch.v += next ? 2 * v_half : 0;
     size_t k_scales = ch_kv_scales(w->type, w->hd, a->capacity);
