@@ -85,9 +85,10 @@ static uint32_t kernels_detect(void) {
     uint32_t max_subleaf = 0, b7 = 0, c7 = 0, d7 = 0;
     if (!__get_cpuid_count(7, 0, &max_subleaf, &b7, &c7, &d7)) return 0;
     if ((b7 & (1u << 5)) && (b7 & (1u << 8))) found |= CH_CPU_AVX2;
-    uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31, vbmi_vnni = 1u << 1 | 1u << 11;
+    uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    uint32_t vbmi_gfni_vnni = 1u << 1 | 1u << 8 | 1u << 11;
     if (found && (saved & 0xe6) == 0xe6 && (b7 & f_dq_bw_vl) == f_dq_bw_vl &&
-        (c7 & vbmi_vnni) == vbmi_vnni)
+        (c7 & vbmi_gfni_vnni) == vbmi_gfni_vnni)
         found |= CH_CPU_AVX512;
     if (found && max_subleaf >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
         if (a & (1u << 4)) found |= CH_CPU_AVXVNNI;

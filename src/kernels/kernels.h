@@ -456,9 +456,9 @@ CH_INLINE float ch_exp2(float x) {
 
 // What a CPU offers, as bits. A kernel's row names all that it needs.
 enum {
-    CH_CPU_AVX2 = 1 << 0,       // AVX2, FMA, F16C, BMI2
-    CH_CPU_AVXVNNI = 1 << 1,    // VNNI for 256 bits (VEX encoded)
-    CH_CPU_AVX512 = 1 << 2,     // AVX-512 F, BW, DQ, VL, VBMI, VNNI: Ice Lake, Zen 4 and later
+    CH_CPU_AVX2 = 1 << 0,    // AVX2, FMA, F16C, BMI2
+    CH_CPU_AVXVNNI = 1 << 1, // VNNI for 256 bits (VEX encoded)
+    CH_CPU_AVX512 = 1 << 2,  // AVX-512 F, BW, DQ, VL, VBMI, VNNI, GFNI: Ice Lake, Zen 4 and later
     CH_CPU_AVX512BF16 = 1 << 3, // products of bfloat16
     CH_CPU_AMX = 1 << 4,        // AMX tiles of bfloat16, lent to this process: ch_os_allow_tiles
     CH_CPU_NEON = 1 << 8,       // aarch64
@@ -473,15 +473,11 @@ enum {
 // The function targets that go with the bits.
 #define CH_TARGET_AVX2    CH_TARGET("avx2,fma,f16c,bmi2")
 #define CH_TARGET_AVXVNNI CH_TARGET("avx2,fma,f16c,bmi2,avxvnni")
-#define CH_TARGET_AVX512                                                                           \
-    CH_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c,bmi2")
-
-#define CH_TARGET_AVX512BF16                                                                       \
-    CH_TARGET("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c," \
-              "bmi2")
-#define CH_TARGET_AMX                                                                              \
-    CH_TARGET("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,"        \
-              "avx512vnni,avx2,fma,f16c,bmi2")
+#define CH_FEATURES_AVX512                                                                         \
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,gfni,avx2,fma,f16c,bmi2"
+#define CH_TARGET_AVX512     CH_TARGET(CH_FEATURES_AVX512)
+#define CH_TARGET_AVX512BF16 CH_TARGET("avx512bf16," CH_FEATURES_AVX512)
+#define CH_TARGET_AMX        CH_TARGET("amx-tile,amx-bf16,avx512bf16," CH_FEATURES_AVX512)
 
 // Around a file of such kernels: g++ 12 takes the deliberately undefined registers of its own
 // AVX-512 header for mistakes (GCC bug 105593).

@@ -116,7 +116,7 @@ MV512_FN void mv512_unpack_45(ch_type type, const uint8_t *p, __m512i *lo, __m51
     const __m512i low = _mm512_set1_epi8(15);
     __m512i v = mv512_nibbles(type, p);
     *lo = _mm512_and_si512(v, low);
-    *hi = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+    *hi = x512_upper_nibbles(v);
     if (type == CH_TYPE_Q4_0 || type == CH_TYPE_Q4_1) return;
     // Byte i takes the 8 bits of the head that have fifth bit i, or 16 + i, at 16.
     const char first = type == CH_TYPE_Q5_0 ? 16 - 4 : 32 - 4;
@@ -140,7 +140,7 @@ MV512_FN void mv512_unpack_q8_0(const uint8_t *p, __m512i *lo, __m512i *hi) {
 MV512_FN void mv512_unpack_45k(ch_type type, const uint8_t *p, int half, __m512i *lo, __m512i *hi) {
     const __m512i low = _mm512_set1_epi8(15);
     __m512i v = _mm512_loadu_si512(p + (type == CH_TYPE_Q4_K ? 16 : 48) + 64 * half);
-    __m512i a = _mm512_and_si512(v, low), b = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+    __m512i a = _mm512_and_si512(v, low), b = x512_upper_nibbles(v);
     *lo = _mm512_permutex2var_epi64(a, _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0), b);
     *hi = _mm512_permutex2var_epi64(a, _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2), b);
     if (type == CH_TYPE_Q4_K) return;
@@ -157,7 +157,7 @@ MV512_FN void mv512_unpack_q6_k(const uint8_t *p, int half, __m512i *lo, __m512i
     const __m512i turn = mv512_per_lane(4, 2, 0, 30);
     const uint8_t *qh = p + 128 + 32 * half;
     __m512i v = _mm512_loadu_si512(p + 64 * half);
-    __m512i a = _mm512_and_si512(v, low), b = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+    __m512i a = _mm512_and_si512(v, low), b = x512_upper_nibbles(v);
     *lo = mv512_or_and(_mm512_shuffle_i64x2(a, b, 0x88),
                        _mm512_rolv_epi32(mv512_bcast128(qh), turn), high);
     *hi = mv512_or_and(_mm512_shuffle_i64x2(a, b, 0xdd),

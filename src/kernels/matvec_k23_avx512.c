@@ -1,20 +1,18 @@
-// matvec_k23_avx512: Q2_K and Q3_K times 1..8 columns for AVX-512 with VBMI and VNNI.
+// matvec_k23_avx512: Q2_K and Q3_K times 1..8 columns for AVX-512 with VNNI and GFNI.
 //
 // Owns: the decode kernels of the two types whose arithmetic, not memory, would set the pace if
 // they were read as matvec_avx512.c reads the others: a byte of theirs holds up to four weights.
 //
 // Idea: sixteen rows at a time, one to each 32-bit lane, so that nothing is summed across lanes.
 // They are four rows next to each other in each of four distant streams. Sixteen bytes of each row
-// are turned by a 4 x 4 transpose of 32-bit parts, still packed; shifts and masks unpack the
-// weights of four blocks at once; four bytes of a column meet them as a broadcast. Where two bits
-// stand two higher in their byte than others, the weights stay four times what they are, and the
-// others' scales are taken times four: a shift less.
+// are turned by a 4 x 4 transpose of 32-bit parts, still packed; a product of every byte with a
+// matrix of bits unpacks the weights of a block; four bytes of a column meet them as a broadcast.
 //   sum     of 16 weights: vpdpbusd, from -zero point times the column's sum of bytes; 16 bits
-//   scale   vpmaddwd and vpdpwssd with integer scales times 256 (times 4, see above): blocks of 32
+//   scale   vpmaddwd and vpdpwssd with integer scales times 256: blocks of 32
 //   float   the canon's steps, a block at a time
 //
-// Cost for 16 rows x 256 weights: 120 (Q3_K 140) operations to turn them, 80 (200) to unpack, and
-// for a column 64 to multiply and 40 (56) to scale. About 400 and 490 in all, minimums included.
+// Cost for 16 rows x 256 weights: 115 (Q3_K 140) operations to turn them, 64 (112) to unpack, and
+// for a column 64 to multiply and 32 (48) to scale. About 370 and 410 in all, minimums included.
 #include "matvec_common.h"
 #include "simd_avx512.h"
 
@@ -34,10 +32,9 @@ typedef struct mk_rows {
 // What a super-block has beside its weights.
 typedef struct mk_super {
     __m512i scales[4]; // byte b of scales[c]: of the sixteen 4c + b
-    __m512i four[4];   // the same times 4
     __m512i mins[4];   // Q2_K: minimums, in the upper halves of such bytes
     __m512i high[8];   // Q3_K: third bits, of bytes 4i..4i+3 of the first sixteen, then the second
-    __m512 d, dmin;    // d over 1024: scales come times 256, and times 4
+    __m512 d, dmin;    // d over 256: scales come times that
 } mk_super;
 
 // Bytes at..at+15 of each row: t[i] holds bytes at + 4i.. of all rows.
@@ -48,8 +45,8 @@ MK_FN void mk_chunk(const mk_rows *r, size_t at, __m512i *t) {
     x512_turn4(v, t);
 }
 
-// Asks for the next rows of each stream, front to back, a fourth of a step at a time: of no use
-// behind the last ones, and no harm.
+// Asks for the next rows of each stream, front to back, half a step at a time: of no use behind the
+// last ones, and no harm.
 MK_FN void mk_ask(mk_rows *r, size_t bytes) {
     for (size_t at = r->ahead, end = at + bytes; at < end; at += 64) {
         CH_PREFETCH((uintptr_t)r->p0 + at);
@@ -74,11 +71,8 @@ MK_FN void mk_read_q2_k(const mk_rows *r, mk_super *s) {
     __m512i end[4];
     mk_chunk(r, 0, s->mins);
     mk_chunk(r, sizeof(ch_block_q2_k) - 16, end);
-    CH_UNROLL for (int c = 0; c < 4; c++) {
-        s->scales[c] = mk_and(s->mins[c], 0x0f0f0f0f);
-        s->four[c] = _mm512_slli_epi32(s->scales[c], 2);
-    }
-    s->d = _mm512_mul_ps(x512_half(end[3]), _mm512_set1_ps(0x1p-10f));
+    CH_UNROLL for (int c = 0; c < 4; c++) s->scales[c] = mk_and(s->mins[c], 0x0f0f0f0f);
+    s->d = _mm512_mul_ps(x512_half(end[3]), _mm512_set1_ps(0x1p-8f));
     s->dmin = x512_half(_mm512_srli_epi32(end[3], 16));
 }
 
@@ -97,34 +91,45 @@ MK_FN void mk_read_q3_k(const mk_rows *r, mk_super *s) {
         __m512i all = _mm512_ternarylogic_epi32(mk_and(low, 0x0f0f0f0f), top,
                                                 _mm512_set1_epi32(0x30303030), 0xf8);
         s->scales[c] = _mm512_sub_epi8(all, _mm512_set1_epi8(32));
-        s->four[c] = mk_and(_mm512_slli_epi32(s->scales[c], 2), (int32_t)0xfcfcfcfc);
     }
-    s->d = _mm512_mul_ps(x512_half(_mm512_srli_epi32(end[3], 16)), _mm512_set1_ps(0x1p-10f));
+    s->d = _mm512_mul_ps(x512_half(_mm512_srli_epi32(end[3], 16)), _mm512_set1_ps(0x1p-8f));
 }
 
-// b where the mask is set, else a; of that the bits of `keep`.
-MK_FN __m512i mk_merge(__m512i a, __m512i b, int32_t mask, int32_t keep) {
-    return mk_and(_mm512_ternarylogic_epi32(a, b, _mm512_set1_epi32(mask), 0xd8), keep);
+// Bits b0, b1, ... of every byte become its bits 0, 1, 2, 4 and 6; a bit MK_NONE is 0.
+#define MK_NONE          8
+#define MK_ROW(from, to) ((uint64_t)(1u << (from)&0xff) << (56 - 8 * (to)))
+#define MK_BITS(v, b0, b1, b2, b4, b6)                                                             \
+    _mm512_gf2p8affine_epi64_epi8(                                                                 \
+        v,                                                                                         \
+        _mm512_set1_epi64((int64_t)(MK_ROW(b0, 0) | MK_ROW(b1, 1) | MK_ROW(b2, 2) |                \
+                                    MK_ROW(b4, 4) | MK_ROW(b6, 6))),                               \
+        0)
+#define MK_WEIGHTS(v, b0, b1, b2) MK_BITS(v, b0, b1, b2, MK_NONE, MK_NONE)
+
+// Bits of b where the mask has them, else of a.
+MK_FN __m512i mk_merge(__m512i a, __m512i b, int32_t mask) {
+    return _mm512_ternarylogic_epi32(a, b, _mm512_set1_epi32(mask), 0xd8);
 }
 
-// Weights of bytes that hold four, w[j] of block j; those of blocks 1 and 3 four times what they
-// are. high: third bits of Q3_K, those of block j at bit 4 * half + j.
-MK_FN void mk_unpack(ch_type type, __m512i v, __m512i high, int half, __m512i *w) {
-    const int32_t even = 0x03030303, odd = 0x0c0c0c0c;
-    __m512i upper = _mm512_srli_epi32(v, 4);
+// Weights of bytes that hold four, w[j] of block j. high: third bits of Q3_K, those of block j at
+// bit 4 * half + j.
+MK_FN void mk_unpack(ch_type type, __m512i v, const __m512i *high, int half, __m512i *w) {
     if (type == CH_TYPE_Q2_K) {
-        w[0] = mk_and(v, even);
-        w[1] = mk_and(v, odd);
-        w[2] = mk_and(upper, even);
-        w[3] = mk_and(upper, odd);
+        w[0] = mk_and(v, 0x03030303);
+        w[1] = MK_WEIGHTS(v, 2, 3, MK_NONE);
+        w[2] = MK_WEIGHTS(v, 4, 5, MK_NONE);
+        w[3] = MK_WEIGHTS(v, 6, 7, MK_NONE);
         return;
     }
-    const int32_t even3 = 0x07070707, odd3 = 0x1c1c1c1c;
-    // Bit 4 * half + j to bit 2 or 4.
-    w[0] = mk_merge(mk_left(high, 2 - 4 * half), v, even, even3);
-    w[1] = mk_merge(mk_left(high, 3 - 4 * half), v, odd, odd3);
-    w[2] = mk_merge(mk_left(high, -4 * half), upper, even, even3);
-    w[3] = mk_merge(mk_left(high, 1 - 4 * half), upper, odd, odd3);
+    // Third bits take the place of other blocks' weights: those of blocks 0 and 2 go to bits 2 and
+    // 6, of 1 and 3 to bits 4 and 0.
+    __m512i third =
+        half == 0 ? MK_BITS(*high, 3, MK_NONE, 0, 1, 2) : MK_BITS(*high, 7, MK_NONE, 4, 5, 6);
+    __m512i even = mk_merge(third, v, 0x33333333), odd = mk_merge(v, third, 0x33333333);
+    w[0] = mk_and(even, 0x07070707);
+    w[1] = MK_WEIGHTS(odd, 2, 3, 4);
+    w[2] = MK_WEIGHTS(even, 4, 5, 6);
+    w[3] = MK_WEIGHTS(odd, 6, 7, 0);
 }
 
 // Byte b of the lanes, times 256, in their low halves.
@@ -140,43 +145,54 @@ MK_FN __m512 mk_min(const mk_super *s, int c, int b) {
     return _mm512_mul_ps(s->dmin, _mm512_permutexvar_ps(at, floats));
 }
 
-// The sum of 16 weights of block j times a column, from the zero point on.
-MK_FN __m512i mk_sum(ch_type type, const __m512i *w, const mv_column *x, int j, int part) {
-    __m512i sum = _mm512_setzero_si512();
-    if (type == CH_TYPE_Q3_K)
-        sum = _mm512_dpwssd_epi32(sum, _mm512_set1_epi32(j % 2 ? 0xfff0 : 0xfffc),
-                                  _mm512_set1_epi32(x->s16[2 * j + part]));
-    CH_UNROLL for (int i = 0; i < 4; i++) {
-        int32_t four;
-        memcpy(&four, x->q + 32 * j + 16 * part + 4 * i, sizeof four);
-        sum = _mm512_dpbusd_epi32(sum, w[4 * i + j], _mm512_set1_epi32(four));
+// Sums of 16 weights of each block times a column, before their first product: the zero point's
+// share.
+MK_FN void mk_start(ch_type type, const mv_column *x, int part, __m512i *sums) {
+    CH_UNROLL for (int j = 0; j < 4; j++) {
+        sums[j] = _mm512_setzero_si512();
+        if (type == CH_TYPE_Q3_K)
+            sums[j] = _mm512_dpwssd_epi32(sums[j], _mm512_set1_epi32(0xfffc),
+                                          _mm512_set1_epi32(x->s16[2 * j + part]));
     }
-    return sum;
 }
 
-// Half a super-block, blocks b..b+3, times all columns; acc: [column][4].
+// sums += weights at..at+3 of each block times a column.
+MK_FN void mk_multiply(const __m512i *w, const mv_column *x, int at, __m512i *sums) {
+    CH_UNROLL for (int j = 0; j < 4; j++) {
+        int32_t four;
+        memcpy(&four, x->q + 32 * j + at, sizeof four);
+        sums[j] = _mm512_dpbusd_epi32(sums[j], w[j], _mm512_set1_epi32(four));
+    }
+}
+
+// Half a super-block, blocks b..b+3, times all columns; acc: [column][4]. One column meets the
+// weights as they are unpacked, several meet them in turn.
 MK_FN void mk_half_block(ch_type type, bool one, mk_rows *r, const mk_super *s, int half,
                          const ch_mm_args *a, const ch_q8 *x, size_t b, __m512 *acc) {
     const int32_t n = one ? 1 : a->n;
-    const size_t weights = type == CH_TYPE_Q2_K ? 16 : 32;
-    __m512i sums[4 * CH_MATVEC_COLUMNS];
+    const size_t weights = (type == CH_TYPE_Q2_K ? 16 : 32) + 32 * (size_t)half;
+    __m512i v[8], sums[4 * CH_MATVEC_COLUMNS];
+    mk_chunk(r, weights, v);
+    mk_chunk(r, weights + 16, v + 4);
+    mk_ask(r, 2 * mv_block_bytes(type));
     CH_UNROLL for (int part = 0; part < 2; part++) {
-        __m512i v[4], w[16], scale[4];
-        mk_ask(r, mv_block_bytes(type));
-        mk_chunk(r, weights + 32 * (size_t)half + 16 * (size_t)part, v);
-        CH_UNROLL for (int i = 0; i < 4; i++) mk_unpack(
-            type, v[i], type == CH_TYPE_Q3_K ? s->high[4 * part + i] : v[i], half, w + 4 * i);
-        CH_UNROLL for (int j = 0; j < 4; j++) {
-            const int c = 2 * half + j / 2;
-            scale[j] = mk_scale(j % 2 ? s->scales[c] : s->four[c], j % 2 * 2 + part);
-        }
+        const __m512i *at = v + 4 * part, *high = s->high + 4 * part;
+        __m512i w[16], scale[4];
+        CH_UNROLL for (int j = 0; j < 4; j++) scale[j] =
+            mk_scale(s->scales[2 * half + j / 2], j % 2 * 2 + part);
+        CH_UNROLL for (int i = 0; i < 4; i++) if (!one)
+            mk_unpack(type, at[i], high + i, half, w + 4 * i);
         mv_column column = mv_column_at(x, b);
         for (int32_t c = 0; c < n; c++) {
-            CH_UNROLL for (int j = 0; j < 4; j++) {
-                __m512i sum = mk_sum(type, w, &column, j, part), *to = &sums[4 * c + j];
-                *to = part == 0 ? _mm512_madd_epi16(sum, scale[j])
-                                : _mm512_dpwssd_epi32(*to, sum, scale[j]);
+            __m512i sum[4], *to = sums + 4 * c;
+            mk_start(type, &column, part, sum);
+            CH_UNROLL for (int i = 0; i < 4; i++) {
+                if (one) mk_unpack(type, at[i], high + i, half, w + 4 * i);
+                mk_multiply(w + 4 * i, &column, 16 * part + 4 * i, sum);
             }
+            CH_UNROLL for (int j = 0; j < 4; j++) to[j] =
+                part == 0 ? _mm512_madd_epi16(sum[j], scale[j])
+                          : _mm512_dpwssd_epi32(to[j], sum[j], scale[j]);
             mv_column_next(&column, a->x_stride);
         }
     }

@@ -127,6 +127,11 @@ X512_FN void x512_turn4(const __m512i *v, __m512i *t) {
     t[3] = _mm512_unpackhi_epi64(c, d);
 }
 
+// The upper four bits of every byte: a product with a matrix of bits.
+X512_FN __m512i x512_upper_nibbles(__m512i v) {
+    return _mm512_gf2p8affine_epi64_epi8(v, _mm512_set1_epi64(0x1020408000000000), 0);
+}
+
 X512_FN x512_i x512_zero_i(void) {
     return _mm512_setzero_si512();
 }
