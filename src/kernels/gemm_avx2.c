@@ -67,6 +67,12 @@ GM_TARGET CH_FORCE_INLINE __m256i gm256_sra(__m256i v, int n) {
 GM_TARGET CH_FORCE_INLINE __m256i gm256_sll(__m256i v, int n) {
     return _mm256_slli_epi32(v, n);
 }
+
+// Bits from..from + n - 1 of every byte, at bit `to` on.
+GM_TARGET CH_FORCE_INLINE __m256i gm256_bits(__m256i v, int from, int to, int n) {
+    v = from > to ? _mm256_srli_epi32(v, from - to) : _mm256_slli_epi32(v, to - from);
+    return _mm256_and_si256(v, _mm256_set1_epi8((char)(((1 << n) - 1) << to)));
+}
 GM_TARGET CH_FORCE_INLINE __m256i gm256_min_u8(__m256i a, __m256i b) {
     return _mm256_min_epu8(a, b);
 }

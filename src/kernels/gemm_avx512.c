@@ -59,6 +59,14 @@ GM_TARGET CH_FORCE_INLINE __m512i gm512_sra(__m512i v, int n) {
 GM_TARGET CH_FORCE_INLINE __m512i gm512_sll(__m512i v, int n) {
     return _mm512_slli_epi32(v, (unsigned)n);
 }
+
+// Bits from..from + n - 1 of every byte, at bit `to` on: a product with a matrix of bits.
+GM_TARGET CH_FORCE_INLINE __m512i gm512_bits(__m512i v, int from, int to, int n) {
+    uint64_t matrix = 0;
+    if (from == to) return _mm512_and_si512(v, _mm512_set1_epi8((char)(((1 << n) - 1) << to)));
+    CH_UNROLL for (int i = 0; i < n; i++) matrix |= 1ull << (from + i) << (56 - 8 * (to + i));
+    return _mm512_gf2p8affine_epi64_epi8(v, _mm512_set1_epi64((int64_t)matrix), 0);
+}
 GM_TARGET CH_FORCE_INLINE __m512i gm512_min_u8(__m512i a, __m512i b) {
     return _mm512_min_epu8(a, b);
 }

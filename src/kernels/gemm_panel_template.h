@@ -116,7 +116,7 @@ GM_TARGET CH_FORCE_INLINE void GM(put)(GM(sink) * s, int32_t b, int j, GM_I byte
 GM_TARGET CH_FORCE_INLINE void GM(put_nibbles)(GM(sink) * s, int32_t b, int j, int32_t b2, int j2,
                                                GM_I v, GM_I above, GM_I above2) {
     GM(put)(s, b, j, GM(or)(GM(masked)(v, 0x0f0f0f0f), above));
-    GM(put)(s, b2, j2, GM(or)(GM(masked)(GM(srl)(v, 4), 0x0f0f0f0f), above2));
+    GM(put)(s, b2, j2, GM(or)(GM(bits)(v, 4, 0, 4), above2));
 }
 
 // Bits 4j..4j+3 of each lane of h as bit 4 of its four bytes.
@@ -215,7 +215,7 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_REST
         GM_F d = GM(half)(t[3]), dmin = GM(neg)(GM(half)(GM(srl)(t[3], 16)));
         CH_UNROLL for (int p = 0; p < 8; p++) {
             GM_I low = GM(masked)(scales[p / 2], 0x0f0f0f0f);
-            GM_I high = GM(masked)(GM(srl)(scales[p / 2], 4), 0x0f0f0f0f);
+            GM_I high = GM(bits)(scales[p / 2], 4, 0, 4);
             int byte = p % 2 * 2;
             uint8_t *to = GM(record)(&s, b + p);
             GM(put_scale)(&s, b + p, d);
@@ -230,9 +230,9 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_REST
             GM(chunk)(rows, at + 16 + 16 * (size_t)i, t);
             CH_UNROLL for (int p = 0; p < 4; p++) {
                 int32_t part = i / 2 * 4 + p;
-                CH_UNROLL for (int j = 0; j < 4; j++) GM(put)(
-                    &s, b + part, i % 2 * 4 + j,
-                    GM(mul_16)(GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303), by[2 * part + i % 2]));
+                CH_UNROLL for (int j = 0; j < 4; j++)
+                    GM(put)(&s, b + part, i % 2 * 4 + j,
+                            GM(mul_16)(GM(bits)(t[j], 2 * p, 0, 2), by[2 * part + i % 2]));
             }
         }
     }
@@ -241,8 +241,8 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q2_k)(const uint8_t *const *CH_REST
 
 // The sixteen 6-bit scales of q3_k, less 32, as four lanes of signed bytes.
 GM_TARGET CH_FORCE_INLINE GM_I GM(scales_q3_k)(const GM_I *packed, int i) {
-    GM_I low = GM(masked)(GM(srl)(packed[1 + i % 2], i / 2 * 4), 0x0f0f0f0f);
-    GM_I high = GM(sll)(GM(masked)(GM(srl)(packed[3], 2 * i), 0x03030303), 4);
+    GM_I low = GM(bits)(packed[1 + i % 2], i / 2 * 4, 0, 4);
+    GM_I high = GM(bits)(packed[3], 2 * i, 4, 2);
     return GM(sub_8)(GM(or)(low, high), GM(set1)(0x20202020));
 }
 
@@ -283,10 +283,8 @@ GM_TARGET CH_FORCE_INLINE bool GM(convert_3k)(const uint8_t *const *CH_RESTRICT 
             GM_I *bits = high + i % 2 * 4; // bits 0..3 are those of these four blocks
             CH_UNROLL for (int j = 0; j < 4; j++) {
                 CH_UNROLL for (int p = 0; p < 4; p++) {
-                    GM_I third = p < 2 ? GM(sll)(bits[j], 2 - p) : GM(srl)(bits[j], p - 2);
                     int32_t part = i / 2 * 4 + p, half = 2 * part + i % 2;
-                    GM_I v = GM(or)(GM(masked)(GM(srl)(t[j], 2 * p), 0x03030303),
-                                    GM(masked)(third, 0x04040404));
+                    GM_I v = GM(or)(GM(bits)(t[j], 2 * p, 0, 2), GM(bits)(bits[j], p, 2, 1));
                     if (whole) v = GM(sub_8)(GM(times_bytes)(v, by[half]), zero[half]);
                     GM(put)(&s, b + part, i % 2 * 4 + j, v);
                 }
@@ -309,9 +307,8 @@ GM_TARGET CH_FORCE_INLINE void GM(put_scales_k)(GM(sink) * s, int32_t b, const G
     GM_I scale[2], min[2];
     scale[0] = GM(masked)(head[1], 0x3f3f3f3f);
     min[0] = GM(masked)(head[2], 0x3f3f3f3f);
-    scale[1] = GM(or)(GM(masked)(head[3], 0x0f0f0f0f), GM(masked)(GM(srl)(head[1], 2), 0x30303030));
-    min[1] = GM(or)(GM(masked)(GM(srl)(head[3], 4), 0x0f0f0f0f),
-                    GM(masked)(GM(srl)(head[2], 2), 0x30303030));
+    scale[1] = GM(or)(GM(masked)(head[3], 0x0f0f0f0f), GM(bits)(head[1], 6, 4, 2));
+    min[1] = GM(or)(GM(bits)(head[3], 4, 0, 4), GM(bits)(head[2], 6, 4, 2));
     CH_UNROLL for (int p = 0; p < 8; p++) {
         GM(put_scale)(s, b + p, GM(mul)(d, GM(byte)(scale[p / 4], p % 4)));
         GM(store_f)(GM(record)(s, b + p) + 10 * GM_V, GM(mul)(dmin, GM(byte)(min[p / 4], p % 4)));
@@ -356,8 +353,8 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q5_k)(const uint8_t *const *CH_REST
                 GM(chunk)(rows, at + 48 + 32 * (size_t)c + 16 * (size_t)h, t);
                 CH_UNROLL for (int j = 0; j < 4; j++) {
                     GM_I bits = high[4 * h + j];
-                    GM_I first = GM(masked)(GM(sll)(bits, 4), 0x10101010);
-                    GM_I second = GM(masked)(GM(sll)(bits, 3), 0x10101010);
+                    GM_I first = GM(bits)(bits, 0, 4, 1);
+                    GM_I second = GM(bits)(bits, 1, 4, 1);
                     GM(put_nibbles)
                     (&s, b + 2 * c, 4 * h + j, b + 2 * c + 1, 4 * h + j, t[j], first, second);
                     high[4 * h + j] = GM(srl)(bits, 2);
@@ -391,12 +388,11 @@ GM_TARGET static CH_NOINLINE bool GM(convert_q6_k)(const uint8_t *const *CH_REST
             CH_UNROLL for (int j = 0; j < 4; j++) {
                 int at_j = i % 2 * 4 + j;
                 GM(put_nibbles)
-                (&s, to, at_j, to + 2, at_j, even[j], GM(masked)(GM(sll)(high[j], 4), 0x30303030),
-                 GM(masked)(high[j], 0x30303030));
+                (&s, to, at_j, to + 2, at_j, even[j], GM(bits)(high[j], 0, 4, 2),
+                 GM(bits)(high[j], 4, 4, 2));
                 GM(put_nibbles)
-                (&s, to + 1, at_j, to + 3, at_j, odd[j],
-                 GM(masked)(GM(sll)(high[j], 2), 0x30303030),
-                 GM(masked)(GM(srl)(high[j], 2), 0x30303030));
+                (&s, to + 1, at_j, to + 3, at_j, odd[j], GM(bits)(high[j], 2, 4, 2),
+                 GM(bits)(high[j], 6, 4, 2));
             }
         }
     }
