@@ -196,7 +196,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strip
     __m512i t[GM_STRIPS * CH_GROUP], weights[GM_STRIPS];
     gm512_weights(weights, w, 0, strips, trait);
     CH_UNROLL for (int c = 0; c < CH_GROUP; c++) {
-        gm512_begin(t, start, c, strips);
+        gm512_begin(t, start, c, strips, trait);
         gm512_column(t, weights, x.q, 0, c, strips);
     }
     for (int32_t b = 0; b < job->blocks; b++) {
@@ -215,7 +215,7 @@ GM_TARGET CH_FORCE_INLINE void gm512_whole(const gm512_job *job, const int strip
         start += CH_GROUP;
         CH_UNROLL for (int c = 0; c < CH_GROUP; c++) {
             gm512_end(t, NULL, dw, NULL, w, &x, acc, c, strips, trait);
-            gm512_begin(t, start, c, strips);
+            gm512_begin(t, start, c, strips, trait);
             gm512_column(t, weights, x.q + 32 * CH_GROUP, 0, c, strips);
             __asm__ volatile("" ::: "memory"); // compilers would do all float steps first
         }

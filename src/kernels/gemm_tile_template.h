@@ -35,17 +35,23 @@
 typedef struct GT(job) {
     const uint8_t *panel;
     ch_q8 x;
-    const int32_t *start; // [block or half][CH_GROUP]: what the integer accumulators start at
+    const int32_t *start; // [block or half][CH_GROUP]: what accumulators start at, unless offsets
     float *acc;           // [4][columns][strips][GM_N]
     int32_t blocks;
     int32_t columns; // GT_FEW or CH_GROUP
     GM(ahead) * ahead;
 } GT(job);
 
+// Types with offsets have no zero point.
+CH_FORCE_INLINE bool GT(has_offsets)(int trait) {
+    return (trait & (GM_OFFSETS | GM_OFFSETS16)) != 0;
+}
+
 // What the integer accumulators of a column start with.
 GT_TARGET CH_FORCE_INLINE void GT(begin)(GM_I *t, const int32_t *start, const int c,
-                                         const int strips) {
-    CH_UNROLL for (int s = 0; s < strips; s++) t[c * strips + s] = GM(set1)(start[c]);
+                                         const int strips, const int trait) {
+    int32_t bits = GT(has_offsets)(trait) ? (int32_t)ch_bits_from_f32(GM_MAGIC) : start[c];
+    CH_UNROLL for (int s = 0; s < strips; s++) t[c * strips + s] = GM(set1)(bits);
 }
 
 // Vector i of each strip's record behind the bytes.
@@ -88,14 +94,15 @@ GT_TARGET CH_FORCE_INLINE void GT(part)(float *acc, const uint8_t *w, const ch_q
     const bool halves = (trait & GM_HALVES) != 0, whole = columns == CH_GROUP;
     GM_I t[GM_STRIPS * CH_GROUP];
     GM_F u[GM_STRIPS * CH_GROUP], dw[GM_STRIPS], less[GM_STRIPS];
-    CH_UNROLL for (int c = 0; c < columns; c++) GT(begin)(t, start, c, strips);
+    CH_UNROLL for (int c = 0; c < columns; c++) GT(begin)(t, start, c, strips, trait);
     GT(steps)(t, w, x->q, 0, halves ? 4 : 8, strips, columns, trait);
     GT(scales)(dw, w, 8, strips, trait);
     if (halves || whole) GT(scales)(less, w, 9, strips, trait);
     if (halves) {
         CH_UNROLL for (int i = 0; i < columns * strips; i++) u[i] =
             GM(fma)(dw[i % strips], GM(as_float)(t[i]), less[i % strips]);
-        CH_UNROLL for (int c = 0; c < columns; c++) GT(begin)(t, start + CH_GROUP, c, strips);
+        CH_UNROLL for (int c = 0; c < columns; c++)
+            GT(begin)(t, start + CH_GROUP, c, strips, trait);
         GT(steps)(t, w, x->q, 4, 4, strips, columns, trait);
         GT(scales)(dw, w, 10, strips, trait);
     }
@@ -226,12 +233,13 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
                                           const GT(kind) * kind) {
     const bool halves = (kind->trait & GM_HALVES) != 0, few = a->n <= GT_STRETCH_COLUMNS;
     const int32_t stretch = few ? GT_STRETCH : a->k;
-    uint8_t *start = a->scratch + GT_STRETCH_COLUMNS / CH_GROUP * GT_ACC_BYTES;
-    uint8_t *panel = start + (size_t)ch_q8_padded(a->k) / 32 * CH_GROUP * (halves ? 8 : 4);
+    uint8_t *acc = a->scratch, *panel = acc + GT_STRETCH_COLUMNS / CH_GROUP * GT_ACC_BYTES;
+    int32_t *start = (int32_t *)(void *)panel;
+    panel += (size_t)ch_q8_padded(a->k) / 32 * CH_GROUP * (halves ? 8 : 4);
     GM(ahead) ahead;
     GT(job) job;
     job.panel = panel;
-    job.start = (const int32_t *)(const void *)start;
+    job.start = start;
     job.ahead = &ahead;
     for (int32_t r = row0; r < row1; r += GM_STRIPS * GM_N) {
         int32_t rows = CH_MIN(GM_STRIPS * GM_N, row1 - r), strips = ch_ceil_div(rows, GM_N);
@@ -246,9 +254,10 @@ GT_TARGET static CH_NOINLINE void GT(run)(const ch_mm_args *a, int32_t row0, int
                 int32_t columns = CH_MIN(CH_GROUP, a->n - c), group = c / CH_GROUP;
                 job.x = ch_q8_view(a->x + (size_t)group * a->x_stride, a->k, CH_GROUP);
                 GT(advance)(&job.x, k0 / 32);
-                GT(starts)(&job.x, job.blocks, kind->zero, halves, (int32_t *)(void *)start);
+                if (!GT(has_offsets)(kind->trait))
+                    GT(starts)(&job.x, job.blocks, kind->zero, halves, start);
                 job.columns = columns <= GT_FEW ? GT_FEW : CH_GROUP;
-                job.acc = (float *)(void *)(a->scratch + (few ? (size_t)group * GT_ACC_BYTES : 0));
+                job.acc = (float *)(void *)(acc + (few ? (size_t)group * GT_ACC_BYTES : 0));
                 if (k0 == 0) {
                     GT(ask)(a, c, columns, r, rows);
                     GT(clear)(&job, strips * job.columns);

@@ -1,4 +1,4 @@
-// matvec_avx512: matrix times 1..8 columns for AVX-512 with VBMI and VNNI.
+// matvec_avx512: matrix times 1..8 columns for AVX-512 with VBMI, VNNI and GFNI.
 //
 // Owns: the decode kernels of all tensor types at this level. Every weight is read once, whatever
 // the number of columns: about 2 to 9 bits a weight from memory, 2 operations a weight and column.
